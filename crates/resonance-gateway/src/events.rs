@@ -1,0 +1,151 @@
+//! Where events go until there is a ledger: a bounded memory, live subscribers, and JSON lines.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
+use parking_lot::Mutex;
+use resonance_plant::{Event, EventSink, Severity};
+use tokio::sync::broadcast;
+
+use crate::status::Counter;
+
+/// Events kept in memory.
+const RECENT_MAX: usize = 1_000;
+
+/// Events that may wait for the file, or for a slow subscriber.
+const WAITING_MAX: usize = 4_096;
+
+/// Keeps the last events, passes them on, and writes them to a file if asked to.
+#[derive(Debug)]
+pub struct EventLog {
+    recent: Mutex<VecDeque<Arc<Event>>>,
+    live: broadcast::Sender<Arc<Event>>,
+    file: Option<SyncSender<Arc<Event>>>,
+    /// Events recorded.
+    pub recorded: Counter,
+    /// Events of severity error.
+    pub errors: Counter,
+    /// Events that the file could not take.
+    pub unwritten: Arc<Counter>,
+}
+
+impl EventLog {
+    /// A log in memory only.
+    pub fn in_memory() -> Self {
+        Self {
+            recent: Mutex::new(VecDeque::with_capacity(RECENT_MAX)),
+            live: broadcast::channel(WAITING_MAX).0,
+            file: None,
+            recorded: Counter::default(),
+            errors: Counter::default(),
+            unwritten: Arc::default(),
+        }
+    }
+
+    /// A log that also appends each event as one line of JSON to a file.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened for appending.
+    pub fn with_file(path: &Path) -> std::io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        let (sender, receiver) = sync_channel::<Arc<Event>>(WAITING_MAX);
+        let unwritten = Arc::new(Counter::default());
+        let failed = Arc::clone(&unwritten);
+        std::thread::Builder::new().name("events".into()).spawn(move || {
+            let mut out = BufWriter::new(file);
+            while let Ok(first) = receiver.recv() {
+                let waiting = std::iter::once(first).chain(receiver.try_iter());
+                for event in waiting {
+                    let written = serde_json::to_writer(&mut out, &*event)
+                        .map_err(std::io::Error::from)
+                        .and_then(|()| out.write_all(b"\n"));
+                    failed.add(u64::from(written.is_err()));
+                }
+                failed.add(u64::from(out.flush().is_err()));
+            }
+        })?;
+        Ok(Self { file: Some(sender), unwritten, ..Self::in_memory() })
+    }
+
+    /// The last events, oldest first, at most `most`.
+    pub fn recent(&self, most: usize) -> Vec<Arc<Event>> {
+        let recent = self.recent.lock();
+        recent.iter().skip(recent.len().saturating_sub(most)).cloned().collect()
+    }
+
+    /// Events from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.live.subscribe()
+    }
+}
+
+impl EventSink for EventLog {
+    fn record(&self, event: Event) {
+        let event = Arc::new(event);
+        self.recorded.add(1);
+        match event.severity {
+            Severity::Info => {
+                tracing::info!(code = %event.code, subject = %event.subject, "{}", event.message)
+            }
+            Severity::Warning => {
+                tracing::warn!(code = %event.code, subject = %event.subject, "{}", event.message)
+            }
+            Severity::Error => {
+                self.errors.add(1);
+                tracing::error!(code = %event.code, subject = %event.subject, "{}", event.message);
+            }
+        }
+        if let Some(file) = &self.file
+            && let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+                file.try_send(Arc::clone(&event))
+        {
+            self.unwritten.add(1);
+        }
+        let mut recent = self.recent.lock();
+        if recent.len() == RECENT_MAX {
+            recent.pop_front();
+        }
+        recent.push_back(Arc::clone(&event));
+        drop(recent);
+        let _ = self.live.send(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resonance_plant::{Code, Timestamp, Value};
+
+    use super::*;
+
+    #[test]
+    fn events_are_kept_bounded_and_written_as_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let log = EventLog::with_file(&path).unwrap();
+        for i in 0..1_100_i64 {
+            let event = Event::new(Timestamp::from_millis(i), Code::DataGap, "source/a", "lost");
+            log.record(event.with("count", Value::Int(i)));
+        }
+        assert_eq!(log.recent(5_000).len(), RECENT_MAX);
+        assert_eq!(log.recent(1)[0].at, Timestamp::from_millis(1_099));
+        let EventLog { file, unwritten, .. } = log;
+        drop(file);
+        // The writer ends when its queue is empty; the file then holds every line.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let lines = loop {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.lines().count() == 1_100 || std::time::Instant::now() > deadline {
+                break text;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!((lines.lines().count(), unwritten.value()), (1_100, 0));
+        let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert_eq!(first["code"], "data.gap");
+        assert_eq!(first["detail"]["count"], 0);
+    }
+}

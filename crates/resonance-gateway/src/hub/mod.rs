@@ -1,0 +1,3 @@
+//! Where all observations meet: last values, rings and the views of deployments over them.
+
+pub mod ingest;

@@ -1,0 +1,16 @@
+//! The gateway: sources fill the hub, deployments judge what is in it, sinks and servers pass on
+//! what they find.
+
+pub mod access;
+pub mod deployments;
+pub mod events;
+pub mod hub;
+pub mod models;
+pub mod plan;
+pub mod results;
+pub mod servers;
+pub mod sinks;
+pub mod sources;
+pub mod spool;
+pub mod status;
+pub mod supervisor;

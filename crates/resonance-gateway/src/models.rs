@@ -1,0 +1,115 @@
+//! The models this process serves: loaded, checked against their golden vectors, ready to infer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use parking_lot::Mutex;
+use resonance_inference::package::VerifiedModel;
+use resonance_inference::{EngineError, Program, Session};
+use resonance_plant::{ModelUsed, TensorBuf};
+
+/// Whether a model answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ModelState {
+    /// It is being loaded, or its golden vectors are being checked.
+    Loading = 0,
+    /// It answers.
+    Ready = 1,
+    /// It was refused or failed.
+    Failed = 2,
+}
+
+/// A loaded model with its sessions.
+pub struct ServedModel {
+    /// The package.
+    pub model: Arc<VerifiedModel>,
+    /// How results name it.
+    pub used: Arc<ModelUsed>,
+    program: Box<dyn Program>,
+    sessions: Mutex<Vec<Box<dyn Session>>>,
+    state: AtomicU8,
+}
+
+impl std::fmt::Debug for ServedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServedModel({} {})", self.used.name, self.used.version)
+    }
+}
+
+impl ServedModel {
+    /// A model whose golden vectors were reproduced.
+    pub fn new(model: Arc<VerifiedModel>, used: Arc<ModelUsed>, program: Box<dyn Program>) -> Self {
+        let state = AtomicU8::new(ModelState::Ready as u8);
+        Self { model, used, program, sessions: Mutex::new(Vec::new()), state }
+    }
+
+    /// The tensors, as the model declares them.
+    pub fn signature(&self) -> &resonance_plant::Signature {
+        self.program.signature()
+    }
+
+    /// Whether it answers.
+    pub fn state(&self) -> ModelState {
+        match self.state.load(Ordering::Acquire) {
+            0 => ModelState::Loading,
+            1 => ModelState::Ready,
+            _ => ModelState::Failed,
+        }
+    }
+
+    /// Says whether it answers.
+    pub fn set_state(&self, state: ModelState) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// A session of one's own, for a thread that infers again and again.
+    ///
+    /// # Errors
+    /// Where the engine is out of resources.
+    pub fn session(&self) -> Result<Box<dyn Session>, EngineError> {
+        self.program.session()
+    }
+
+    /// Runs the model on a pooled session.
+    ///
+    /// # Errors
+    /// Where an input does not fit or the engine fails.
+    pub fn infer(&self, inputs: &TensorBuf, outputs: &mut TensorBuf) -> Result<(), EngineError> {
+        let pooled = self.sessions.lock().pop();
+        let mut session = match pooled {
+            Some(session) => session,
+            None => self.program.session()?,
+        };
+        let done = session.infer(inputs, outputs);
+        self.sessions.lock().push(session);
+        done
+    }
+}
+
+/// All models, by name. Fixed once the gateway runs.
+#[derive(Debug, Default)]
+pub struct Models {
+    by_name: BTreeMap<Arc<str>, Arc<ServedModel>>,
+}
+
+impl Models {
+    /// These models, by their names.
+    pub fn new(models: impl IntoIterator<Item = Arc<ServedModel>>) -> Self {
+        let by_name = models.into_iter().map(|model| (Arc::clone(&model.used.name), model));
+        Self { by_name: by_name.collect() }
+    }
+
+    /// The model with this name; with a version, only if it is that one.
+    pub fn find(&self, name: &str, version: Option<&str>) -> Option<&Arc<ServedModel>> {
+        let model = self.by_name.get(name)?;
+        version.is_none_or(|wanted| wanted == &*model.used.version).then_some(model)
+    }
+
+    /// Every model.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<ServedModel>> {
+        self.by_name.values()
+    }
+}

@@ -1,0 +1,251 @@
+//! A plant file after every name in it was resolved: what the gateway runs.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use resonance_inference::package::VerifiedModel;
+use resonance_plant::{Plant, PointIndex, Role};
+
+use crate::sinks::mqtt::MqttConfig;
+use crate::sources::SourcePoint;
+use crate::sources::opcua::OpcUaConfig;
+
+/// Everything the gateway needs to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Assets and points; outputs of deployments come after the points of sources.
+    pub plant: Arc<Plant>,
+    /// What is read.
+    pub sources: Vec<SourcePlan>,
+    /// What is judged.
+    pub deployments: Vec<DeploymentPlan>,
+    /// Packages served over the inference API, whether deployed or not, by name.
+    pub models: Vec<Arc<VerifiedModel>>,
+    /// Where results are pushed.
+    pub sinks: Vec<SinkPlan>,
+    /// Who may read and ask.
+    pub servers: ServersPlan,
+    /// Who is known.
+    pub users: Vec<UserPlan>,
+    /// Where results wait.
+    pub spool: SpoolPlan,
+    /// Where events are written as JSON lines; absent: only kept in memory.
+    pub events_file: Option<PathBuf>,
+}
+
+/// A source and its points.
+#[derive(Clone, Debug)]
+pub struct SourcePlan {
+    /// The name in the plant file.
+    pub id: Arc<str>,
+    /// What kind, and how.
+    pub kind: SourceKind,
+    /// Its points.
+    pub points: Arc<[SourcePoint]>,
+}
+
+/// Every kind of source.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// An OPC UA server.
+    Opcua(OpcUaConfig),
+}
+
+/// A deployment: a model bound to points.
+#[derive(Clone, Debug)]
+pub struct DeploymentPlan {
+    /// The name in the plant file.
+    pub id: Arc<str>,
+    /// Which asset its results are about: the place in the plant.
+    pub asset: usize,
+    /// The model.
+    pub model: Arc<VerifiedModel>,
+    /// For every feature of every input, in order: where its samples come from.
+    pub bindings: Vec<Binding>,
+    /// For every output element of every output, in order: the point that carries it.
+    pub outputs: Vec<PointIndex>,
+    /// When to infer.
+    pub trigger: Trigger,
+    /// The oldest an input may be, for points that are reported cyclically. `None`: freshness
+    /// follows the session alone.
+    pub max_age: Option<Duration>,
+    /// What happens when the model cannot answer.
+    pub fallback: Fallback,
+    /// When results are given at all.
+    pub gate: Option<Gate>,
+}
+
+/// One feature's origin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Binding {
+    /// Which point.
+    pub point: PointIndex,
+    /// From the point's unit to the model's.
+    pub conversion: resonance_plant::unit::Conversion,
+    /// The oldest this input may be, where the point says so itself.
+    pub max_age: Option<Duration>,
+}
+
+/// When a deployment infers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trigger {
+    /// Whenever an input was observed, at most once a block and at most this often.
+    Change {
+        /// The least time between two inferences.
+        at_most_every: Option<Duration>,
+    },
+    /// At a fixed period.
+    Every(Duration),
+    /// Whenever this point is observed to change its value.
+    Event(PointIndex),
+}
+
+/// What a deployment does when its model cannot answer.
+#[derive(Clone, Debug)]
+pub enum Fallback {
+    /// No result; the deployment is Faulted until the model answers again.
+    Fail,
+    /// The last answer again, with status UncertainLastUsableValue.
+    HoldLast,
+    /// Another model with the same features and outputs.
+    FallBackTo(Arc<VerifiedModel>),
+}
+
+/// The condition under which results are given: a point has one of some values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// Which point.
+    pub point: PointIndex,
+    /// When it is open.
+    pub condition: GateCondition,
+    /// How long the condition must have held: the machine warms up.
+    pub settle: Duration,
+}
+
+/// When a gate is open.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GateCondition {
+    /// The number is within these bounds, both included.
+    Within(f64, f64),
+    /// The value's text, label or number is one of these.
+    OneOf(Vec<Arc<str>>),
+}
+
+/// A sink.
+#[derive(Clone, Debug)]
+pub struct SinkPlan {
+    /// The name in the plant file.
+    pub id: Arc<str>,
+    /// What kind, and how.
+    pub kind: SinkKind,
+}
+
+/// Every kind of sink.
+#[derive(Clone, Debug)]
+pub enum SinkKind {
+    /// An MQTT 5 broker.
+    Mqtt(MqttConfig),
+}
+
+/// The servers; each absent unless configured.
+#[derive(Clone, Debug, Default)]
+pub struct ServersPlan {
+    /// OPC UA.
+    pub opcua: Option<OpcUaServerPlan>,
+    /// HTTP: inference API, server-sent events, status.
+    pub http: Option<HttpServerPlan>,
+}
+
+/// The OPC UA server.
+#[derive(Clone, Debug)]
+pub struct OpcUaServerPlan {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The host name clients use, in endpoint URLs and in the certificate.
+    pub host: String,
+    /// Admits clients without a user, as `view`. Refused unless `listen` is loopback.
+    pub allow_anonymous: bool,
+    /// Also offers SecurityPolicy None. Refused unless `listen` is loopback.
+    pub allow_none: bool,
+    /// The folder of the server's own certificate and of the client certificates it trusts.
+    pub pki: PathBuf,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug)]
+pub struct HttpServerPlan {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Certificate chain and key, PEM. Absent only on loopback.
+    pub tls: Option<TlsPlan>,
+    /// Admits requests without a user, with this role. Refused unless `listen` is loopback.
+    pub anonymous: Option<Role>,
+    /// The largest request body, bytes.
+    pub body_bytes_max: usize,
+    /// A request's body must have arrived after this time.
+    pub request_timeout: Duration,
+    /// Requests under way at once.
+    pub requests_max: usize,
+}
+
+/// A server's certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPlan {
+    /// PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM file with the key.
+    pub key: PathBuf,
+}
+
+/// A user.
+#[derive(Clone)]
+pub struct UserPlan {
+    /// The name.
+    pub name: Arc<str>,
+    /// What the user may do.
+    pub role: Role,
+    /// The password's Argon2id hash, PHC string format.
+    pub password_hash: Arc<str>,
+}
+
+impl std::fmt::Debug for UserPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "UserPlan({}, {:?})", self.name, self.role)
+    }
+}
+
+/// The result spool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpoolPlan {
+    /// The SQLite file.
+    pub path: PathBuf,
+    /// The most it may hold, bytes of results.
+    pub bytes_max: u64,
+    /// The longest a result is kept for a sink that is behind.
+    pub age_max: Duration,
+    /// What gives way when it is full.
+    pub drop: DropPolicy,
+}
+
+/// What gives way when the spool is full.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum DropPolicy {
+    /// The oldest results; the newest matter most.
+    #[default]
+    Oldest,
+    /// The newest results; what is kept has no holes.
+    Newest,
+}

@@ -1,0 +1,1 @@
+//! HTTP: Open Inference Protocol, server-sent events, status, commands.

@@ -1,0 +1,1 @@
+//! OPC UA server over the last values.

@@ -1,0 +1,51 @@
+//! `[[sink]] type = "mqtt"`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::sources::opcua::config::SecretRef;
+
+/// An MQTT 5 broker that takes results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MqttConfig {
+    /// `mqtt://host:1883` or `mqtts://host:8883`.
+    pub url: String,
+    /// The topic; `{asset}`, `{deployment}` and `{model}` are replaced.
+    #[serde(default = "defaults::topic")]
+    pub topic: String,
+    /// The client id; absent: `resonance-` and the sink's id.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// The user name.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Where the password is: `env:NAME` or `file:PATH`.
+    #[serde(default)]
+    pub password: Option<SecretRef>,
+    /// PEM file with the certificates of the authorities to trust; absent with `mqtts`: the
+    /// system's.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+    /// Whether the broker keeps the last result of a topic for new subscribers.
+    #[serde(default)]
+    pub retain: bool,
+    /// Results under way without acknowledgement.
+    #[serde(default = "defaults::in_flight_max")]
+    pub in_flight_max: u16,
+    /// The longest wait between two attempts to connect, milliseconds.
+    #[serde(default = "defaults::backoff_ms_max")]
+    pub backoff_ms_max: u32,
+}
+
+mod defaults {
+    pub(super) fn topic() -> String {
+        "resonance/{asset}/{deployment}/result".into()
+    }
+    pub(super) fn in_flight_max() -> u16 {
+        64
+    }
+    pub(super) fn backoff_ms_max() -> u32 {
+        30_000
+    }
+}

@@ -1,0 +1,80 @@
+//! What reads from equipment. One directory a source, one line in [`build`].
+
+pub mod opcua;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use resonance_plant::{Clock, EventSink, PointIndex};
+
+use crate::hub::ingest::BlockSender;
+use crate::plan::{SourceKind, SourcePlan};
+use crate::status::SourceCounters;
+
+/// What a source gets from the gateway besides its own configuration.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The source's name in the plant file.
+    pub id: Arc<str>,
+    /// The points it serves, with their addresses.
+    pub points: Arc<[SourcePoint]>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// What the source counts; read by status and metrics.
+    pub counters: Arc<SourceCounters>,
+}
+
+/// A point as its source knows it.
+#[derive(Clone, Debug)]
+pub struct SourcePoint {
+    /// The point's dense index.
+    pub point: PointIndex,
+    /// The address in the source's own form, such as `ns=2;s=Spindle.Load`.
+    pub address: Arc<str>,
+    /// The declared type; another type is refused.
+    pub data_type: resonance_plant::DataType,
+    /// How often the machine samples it, milliseconds; `None`: the source's own default.
+    pub sampling_ms: Option<u32>,
+    /// Changes smaller than this, in the point's unit, are not reported.
+    pub deadband: Option<f64>,
+}
+
+/// Told to stop; cheap to clone.
+pub type Stop = tokio::sync::watch::Receiver<bool>;
+
+/// Runs until told to stop. It reconnects by itself, for ever; an error is one that no retry mends.
+pub trait Source: Send {
+    /// Runs the source; returns when `stop` turns true.
+    fn run(
+        self: Box<Self>,
+        link: Link,
+        out: BlockSender,
+        stop: Stop,
+    ) -> Pin<Box<dyn Future<Output = Result<(), SourceError>>>>;
+}
+
+/// Why a source gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The configuration cannot work.
+    #[error("{key}: {problem}")]
+    Configuration {
+        /// The key in the plant file.
+        key: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Something of ours failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The source for a plan.
+pub fn build(plan: &SourcePlan) -> Box<dyn Source> {
+    match &plan.kind {
+        SourceKind::Opcua(config) => Box::new(opcua::OpcUaSource::new(config.clone())),
+    }
+}

@@ -1,0 +1,138 @@
+//! `[[source]] type = "opcua"`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A machine that is an OPC UA server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpcUaConfig {
+    /// The server's address: `opc.tcp://host:port/path`.
+    pub url: String,
+    /// The security policy. Weaker ones than `basic256sha256`, and `none`, must be allowed with
+    /// `allow_weak_security`.
+    #[serde(default)]
+    pub security_policy: SecurityPolicy,
+    /// How messages are protected; `none` only with policy `none`.
+    #[serde(default)]
+    pub security_mode: SecurityMode,
+    /// Allows security policies that are broken or absent.
+    #[serde(default)]
+    pub allow_weak_security: bool,
+    /// The user name; absent: anonymous.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Where the password is: `env:NAME` or `file:PATH`.
+    #[serde(default)]
+    pub password: Option<SecretRef>,
+    /// SHA-256 fingerprint of the server's certificate, hexadecimal; trusts exactly this one.
+    #[serde(default)]
+    pub server_fingerprint: Option<String>,
+    /// Trusts whatever certificate the server shows. For first contact in a closed network.
+    #[serde(default)]
+    pub trust_any_certificate: bool,
+    /// Which time an observation carries.
+    #[serde(default)]
+    pub time: TimeFrom,
+    /// How often the server sends notifications, milliseconds.
+    #[serde(default = "defaults::publishing_ms")]
+    pub publishing_ms: u32,
+    /// How often the server samples a point, milliseconds, unless the point says otherwise.
+    #[serde(default = "defaults::sampling_ms")]
+    pub sampling_ms: u32,
+    /// Values the server keeps for a point between two notifications.
+    #[serde(default = "defaults::queue_size")]
+    pub queue_size: u32,
+    /// Monitored items created with one request.
+    #[serde(default = "defaults::items_per_request")]
+    pub items_per_request: u32,
+    /// Monitored items in one subscription.
+    #[serde(default = "defaults::items_per_subscription")]
+    pub items_per_subscription: u32,
+    /// Without any message for this long, the session is given up and made anew, milliseconds.
+    #[serde(default = "defaults::silence_ms_max")]
+    pub silence_ms_max: u32,
+    /// The longest wait between two attempts to connect, milliseconds.
+    #[serde(default = "defaults::backoff_ms_max")]
+    pub backoff_ms_max: u32,
+    /// Without an answer for this long, a request has failed, milliseconds.
+    #[serde(default = "defaults::request_timeout_ms")]
+    pub request_timeout_ms: u32,
+}
+
+/// OPC UA security policies (OPC 10000-7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecurityPolicy {
+    /// No protection at all.
+    None,
+    /// Broken: SHA-1.
+    Basic128rsa15,
+    /// Broken: SHA-1.
+    Basic256,
+    /// The least that is safe.
+    #[default]
+    Basic256sha256,
+    /// AES-128, SHA-256, OAEP.
+    Aes128Sha256Rsaoaep,
+    /// AES-256, SHA-256, PSS.
+    Aes256Sha256Rsapss,
+}
+
+/// OPC UA message security modes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecurityMode {
+    /// Neither signed nor encrypted.
+    None,
+    /// Signed.
+    Sign,
+    /// Signed and encrypted.
+    #[default]
+    SignAndEncrypt,
+}
+
+/// Which time an observation carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeFrom {
+    /// The time of the sensor or controller, as sent.
+    #[default]
+    Source,
+    /// The time of the machine's server.
+    Server,
+    /// The time of receipt.
+    Receive,
+}
+
+/// Where a secret is: `env:NAME` or `file:PATH`. Secrets themselves are never in a plant file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SecretRef(#[schemars(regex(pattern = r"^(env|file):.+$"))] pub String);
+
+mod defaults {
+    pub(super) fn publishing_ms() -> u32 {
+        100
+    }
+    pub(super) fn sampling_ms() -> u32 {
+        100
+    }
+    pub(super) fn queue_size() -> u32 {
+        16
+    }
+    pub(super) fn items_per_request() -> u32 {
+        1_000
+    }
+    pub(super) fn items_per_subscription() -> u32 {
+        10_000
+    }
+    pub(super) fn silence_ms_max() -> u32 {
+        15_000
+    }
+    pub(super) fn backoff_ms_max() -> u32 {
+        30_000
+    }
+    pub(super) fn request_timeout_ms() -> u32 {
+        10_000
+    }
+}

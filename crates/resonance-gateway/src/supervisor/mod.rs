@@ -1,0 +1,1 @@
+//! Starts everything in order, stops it in reverse.

@@ -1,0 +1,1 @@
+//! From the samples of a window to the row of a tensor.

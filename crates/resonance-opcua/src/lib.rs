@@ -1,0 +1,1 @@
+//! OPC UA on both sides: value conversion, and a node manager over last values.

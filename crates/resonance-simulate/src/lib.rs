@@ -1,0 +1,1 @@
+//! Simulated machines that speak their real protocol over a real socket.
