@@ -1,1 +1,3 @@
 //! OPC UA on both sides: value conversion, and a node manager over last values.
+
+pub mod value;
