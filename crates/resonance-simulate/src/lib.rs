@@ -1,1 +1,3 @@
-//! Simulated machines that speak their real protocol over a real socket.
+//! Simulated machines that speak their real protocol over a real socket, and misbehaving ones.
+
+pub mod mutants;
