@@ -1,19 +1,143 @@
 //! Where results wait for sinks: one SQLite file, a cursor a sink, bounded in bytes and age.
+//!
+//! A result is written once, as JSON, by one thread behind a bounded queue; nothing on the way of
+//! a result waits for the disk. Every sink reads in order at its own pace and acknowledges; what
+//! every sink has acknowledged is deleted.
+//!
+//! What holds when things break:
+//! - *The process is killed.* Everything counted as written is still there. Results in the queue,
+//!   a few milliseconds' worth, are lost; a sink gets again what it acknowledged in the last
+//!   quarter of a second, under the same ids.
+//! - *The power fails.* The file stays consistent (write-ahead log, synced at checkpoints), and
+//!   what was written since the last checkpoint, at most about four megabytes of log, may be gone.
+//! - *The disk is full or fails.* The results at hand are kept and tried again every second; once
+//!   the queue is full too, further ones are dropped, counted and reported.
+//! - *The file is damaged.* It is moved aside under another name, with an event, and a new one
+//!   is begun.
 
+mod cursor;
+mod error;
+mod losses;
+mod store;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use resonance_plant::ResultRecord;
+use resonance_plant::{Clock, EventSink};
 
-/// The deployments' end of the spool: never blocks.
-#[derive(Clone, Debug)]
-pub struct SpoolWriter {}
+use crate::plan::SpoolPlan;
+use crate::status::{SinkCounters, SpoolStatus};
 
-impl SpoolWriter {
-    /// Hands a result to the writer's thread. Where its queue is full the result is dropped,
-    /// counted and reported.
-    pub fn offer(&self, _record: Arc<ResultRecord>) {}
+pub use cursor::{Cursor, Spooled};
+pub use error::SpoolError;
+use store::Store;
+pub use writer::SpoolWriter;
+use writer::{Shared, Worker};
+
+/// The open spool. Closing it, or dropping it, writes what is queued and waits for that.
+#[derive(Debug)]
+pub struct Spool {
+    shared: Arc<Shared>,
+    writer: SpoolWriter,
+    worker: Option<JoinHandle<()>>,
+    last_sequences: Vec<(String, u64)>,
+    /// Held so that no second process opens the spool.
+    _lock: File,
 }
 
-/// A sink's place in the spool.
-#[derive(Debug)]
-pub struct Cursor {}
+impl Spool {
+    /// Opens the spool, or begins one, for exactly these sinks. A sink that was here before goes
+    /// on where it acknowledged last; a new one starts at the present; one that is no more is
+    /// forgotten and holds nothing back.
+    ///
+    /// # Errors
+    /// Where the folder or file cannot be used, belongs to something else, or another process has
+    /// it. A damaged file is no error: it is moved aside.
+    pub fn open(
+        plan: &SpoolPlan,
+        sinks: &[Arc<str>],
+        clock: Arc<dyn Clock>,
+        events: Arc<dyn EventSink>,
+    ) -> Result<Self, SpoolError> {
+        let lock = lock(plan)?;
+        let opened = Store::open_or_replace(&plan.path, sinks, &*clock, &*events)?;
+        let last_sequences = opened.store.last_sequences().map_err(|e| error::of(&plan.path, e))?;
+        let shared = Arc::new(Shared::new(plan, sinks, &opened, Arc::clone(&clock), events));
+        let (writer, worker) = Worker::start(opened.store, plan, Arc::clone(&shared))?;
+        Ok(Self { shared, writer, worker: Some(worker), last_sequences, _lock: lock })
+    }
+
+    /// The end that takes results.
+    pub fn writer(&self) -> SpoolWriter {
+        self.writer.clone()
+    }
+
+    /// The place of a sink, which from now on keeps the sink's `waiting` and `dropped` up to date.
+    ///
+    /// # Errors
+    /// [`SpoolError::UnknownSink`] where the spool was not opened for it.
+    pub fn cursor(&self, sink: &str, counters: Arc<SinkCounters>) -> Result<Cursor, SpoolError> {
+        let index = self
+            .shared
+            .sinks
+            .iter()
+            .position(|known| &*known.id == sink)
+            .ok_or_else(|| SpoolError::UnknownSink(sink.into()))?;
+        let _ = self.shared.sinks[index].counters.set(counters);
+        Ok(Cursor::new(Arc::clone(&self.shared), index))
+    }
+
+    /// The highest sequence number written for a deployment before this start; zero: none.
+    pub fn last_sequence(&self, deployment: &str) -> u64 {
+        self.last_sequences.iter().find(|(name, _)| name == deployment).map_or(0, |(_, last)| *last)
+    }
+
+    /// The spool at this moment.
+    pub fn status(&self) -> SpoolStatus {
+        self.shared.status()
+    }
+
+    /// Writes what is queued and what was acknowledged, and ends. Blocks for as long as one
+    /// attempt to write takes.
+    pub fn close(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            self.writer.end(&worker);
+            // A panic of the worker was already reported by the thread itself.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Makes the folder and takes the lock file beside the spool.
+fn lock(plan: &SpoolPlan) -> Result<File, SpoolError> {
+    let folder = |source| SpoolError::Folder { path: plan.path.clone(), source };
+    if let Some(parent) = plan.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(folder)?;
+    }
+    let mut path = plan.path.clone().into_os_string();
+    path.push(".lock");
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(PathBuf::from(path))
+        .map_err(folder)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse(plan.path.clone())),
+        Err(TryLockError::Error(source)) => Err(folder(source)),
+    }
+}

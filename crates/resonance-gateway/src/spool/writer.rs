@@ -1,0 +1,477 @@
+//! The thread that writes, and the bounded queue in front of it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use resonance_plant::{Clock, Code, Event, EventSink, ResultRecord, Severity, Value};
+use tokio::sync::watch;
+
+use super::error::{self, SpoolError};
+use super::losses::{Losses, Reason};
+use super::store::{self, Opened, Row, SetAside, Store};
+use crate::plan::{DropPolicy, SpoolPlan};
+use crate::status::{Counter, SinkCounters, SpoolStatus};
+
+/// Results that may wait for the disk.
+pub const QUEUE_MAX: usize = 16_384;
+/// Results in one transaction.
+const BATCH_MAX: usize = 2_048;
+/// Bytes of payload in one transaction, about.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// How often acknowledged results are deleted and places kept.
+const HOUSEKEEPING: Duration = Duration::from_millis(250);
+/// How long a disk that failed is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The deployments' end of the spool: never blocks.
+#[derive(Clone, Debug)]
+pub struct SpoolWriter {
+    queue: SyncSender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl SpoolWriter {
+    /// Hands a result to the writer's thread. Where its queue is full the result is dropped,
+    /// counted and reported.
+    pub fn offer(&self, record: Arc<ResultRecord>) {
+        if self.queue.try_send(Message::Result(record)).is_err() {
+            self.shared.unqueued.add(1);
+        }
+    }
+
+    /// Tells the worker to write what is queued and end.
+    pub(super) fn end(&self, worker: &JoinHandle<()>) {
+        self.shared.closing.store(true, Ordering::Release);
+        // A full queue wakes it as well.
+        let _ = self.queue.try_send(Message::Wake);
+        worker.thread().unpark();
+    }
+}
+
+#[derive(Debug)]
+enum Message {
+    Result(Arc<ResultRecord>),
+    Wake,
+}
+
+/// What the worker, the cursors and the status share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) age_max: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Arc<dyn EventSink>,
+    pub(super) sinks: Vec<Place>,
+    /// The last sequence in the file.
+    pub(super) last: watch::Sender<u64>,
+    /// The first sequence in the file; one past the last where there is none.
+    pub(super) first: AtomicU64,
+    /// Counts the files: a damaged one is replaced.
+    pub(super) generation: AtomicU64,
+    /// Set by a reader that met damage.
+    pub(super) damaged: AtomicBool,
+    /// What sinks' systems refused for good, until it is kept. Bounded by what may be in flight.
+    pub(super) set_aside: Mutex<Vec<SetAside>>,
+    bytes: AtomicU64,
+    written: Counter,
+    dropped: Counter,
+    unqueued: Counter,
+    closing: AtomicBool,
+}
+
+/// Where a sink is.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) id: Arc<str>,
+    /// The last sequence it acknowledged.
+    pub(super) acknowledged: AtomicU64,
+    /// The last sequence it read.
+    pub(super) taken: AtomicU64,
+    /// Set once the sink runs.
+    pub(super) counters: OnceLock<Arc<SinkCounters>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        plan: &SpoolPlan,
+        sinks: &[Arc<str>],
+        opened: &Opened,
+        clock: Arc<dyn Clock>,
+        events: Arc<dyn EventSink>,
+    ) -> Self {
+        let place = |(id, acknowledged): (&Arc<str>, &u64)| Place {
+            id: Arc::clone(id),
+            acknowledged: AtomicU64::new(*acknowledged),
+            taken: AtomicU64::new((*acknowledged).max(opened.store.first - 1)),
+            counters: OnceLock::new(),
+        };
+        Self {
+            path: plan.path.clone(),
+            age_max: plan.age_max,
+            clock,
+            events,
+            sinks: sinks.iter().zip(&opened.acknowledged).map(place).collect(),
+            last: watch::channel(opened.store.next - 1).0,
+            first: AtomicU64::new(opened.store.first),
+            generation: AtomicU64::new(0),
+            damaged: AtomicBool::new(false),
+            set_aside: Mutex::default(),
+            bytes: AtomicU64::new(opened.store.bytes),
+            written: Counter::default(),
+            dropped: Counter::default(),
+            unqueued: Counter::default(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn status(&self) -> SpoolStatus {
+        let last = *self.last.borrow();
+        SpoolStatus {
+            written: self.written.value(),
+            kept: (last + 1).saturating_sub(self.first.load(Ordering::Acquire)),
+            bytes: self.bytes.load(Ordering::Acquire),
+            dropped: self.dropped.value() + self.unqueued.value(),
+        }
+    }
+
+    /// How many results a sink has not acknowledged.
+    fn waiting(&self, place: &Place) -> u64 {
+        let before = self.first.load(Ordering::Acquire).saturating_sub(1);
+        let done = place.acknowledged.load(Ordering::Acquire).max(before);
+        self.last.borrow().saturating_sub(done)
+    }
+
+    fn closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// The writing thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    store: Store,
+    shared: Arc<Shared>,
+    queue: Receiver<Message>,
+    bytes_max: u64,
+    drop: DropPolicy,
+    pending: Vec<Row>,
+    losses: Losses,
+    /// Of `Shared::unqueued`, what was passed on to the sinks' counters.
+    unqueued_seen: u64,
+    /// For every sink: the acknowledged sequence that is in the file.
+    kept_places: Vec<u64>,
+    /// For every [`Part`]: whether its last attempt failed, so that it is told once.
+    failing: [bool; 2],
+}
+
+/// What the worker does to the file.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Results,
+    Housekeeping,
+}
+
+impl Worker {
+    pub(super) fn start(
+        store: Store,
+        plan: &SpoolPlan,
+        shared: Arc<Shared>,
+    ) -> Result<(SpoolWriter, JoinHandle<()>), SpoolError> {
+        let (sender, queue) = sync_channel(QUEUE_MAX);
+        let places = shared.sinks.iter().map(|sink| sink.acknowledged.load(Ordering::Acquire));
+        let worker = Self {
+            store,
+            queue,
+            bytes_max: plan.bytes_max,
+            drop: plan.drop,
+            pending: Vec::new(),
+            losses: Losses::new(shared.sinks.iter().map(|sink| Arc::clone(&sink.id))),
+            unqueued_seen: 0,
+            kept_places: places.collect(),
+            failing: [false; 2],
+            shared: Arc::clone(&shared),
+        };
+        let handle = std::thread::Builder::new()
+            .name("spool".into())
+            .spawn(move || worker.run())
+            .map_err(SpoolError::Thread)?;
+        Ok((SpoolWriter { queue: sender, shared }, handle))
+    }
+
+    fn run(mut self) {
+        let mut housekeeping = Instant::now() + HOUSEKEEPING;
+        loop {
+            let ended = self.take(housekeeping.saturating_duration_since(Instant::now()));
+            self.write();
+            let closing = self.shared.closing() || ended;
+            if closing || Instant::now() >= housekeeping {
+                match self.keep_house() {
+                    Ok(()) => self.recovered(Part::Housekeeping),
+                    Err(error) => self.failed(Part::Housekeeping, &error),
+                }
+                housekeeping = Instant::now() + HOUSEKEEPING;
+            }
+            self.publish(closing);
+            if closing && self.drained() {
+                return;
+            }
+        }
+    }
+
+    /// Takes a batch from the queue. True where nobody can offer any more.
+    fn take(&mut self, wait: Duration) -> bool {
+        let first = match self.queue.recv_timeout(wait) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        };
+        let mut bytes = 0;
+        let mut message = Some(first);
+        while let Some(next) = message {
+            if let Message::Result(record) = next {
+                bytes += self.encode(record);
+            }
+            let room = self.pending.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX;
+            message = if room { self.queue.try_recv().ok() } else { None };
+        }
+        false
+    }
+
+    /// Nothing is left to write: closing may end.
+    fn drained(&mut self) -> bool {
+        match self.queue.try_recv() {
+            Ok(Message::Result(record)) => {
+                self.encode(record);
+                false
+            }
+            Ok(Message::Wake) => false,
+            Err(_) => self.pending.is_empty(),
+        }
+    }
+
+    /// Makes a row; returns the size of its payload.
+    fn encode(&mut self, record: Arc<ResultRecord>) -> usize {
+        let payload = serde_json::to_vec(&*record).unwrap_or_else(|error| {
+            // Cannot happen: a record has no map with keys other than strings. If it ever does,
+            // the sinks deliver the reason in its place, and nothing is lost silently.
+            serde_json::json!({"id": record.id, "error": error.to_string()}).to_string().into()
+        });
+        let bytes = payload.len();
+        self.pending.push(Row { record, payload });
+        bytes
+    }
+
+    /// Writes the batch; stays here, trying again, while the disk does not take it.
+    fn write(&mut self) {
+        while !self.pending.is_empty() {
+            match self.append() {
+                Ok(()) => self.recovered(Part::Results),
+                Err(error) => {
+                    self.failed(Part::Results, &error);
+                    if self.shared.closing() {
+                        let lost = std::mem::take(&mut self.pending).len() as u64;
+                        self.lose_new(Reason::Queue, lost);
+                        return;
+                    }
+                    self.publish(false);
+                    std::thread::park_timeout(RETRY);
+                }
+            }
+        }
+    }
+
+    fn append(&mut self) -> rusqlite::Result<()> {
+        if self.shared.sinks.is_empty() {
+            self.store.note(&self.pending)?;
+            self.pending.clear();
+            return Ok(());
+        }
+        let incoming: u64 = self.pending.iter().map(Row::bytes).sum();
+        if self.store.bytes + incoming > self.bytes_max {
+            // What everybody has acknowledged must not push anything out.
+            self.keep_house()?;
+        }
+        let first = self.store.first;
+        let now = self.shared.clock.now();
+        let done = self.store.append(&self.pending, now, self.bytes_max, self.drop)?;
+        self.pending.clear();
+        self.shared.written.add(done.written);
+        if let Some(to) = done.deleted_to {
+            self.lose_to(Reason::Bytes, first, to);
+        }
+        self.lose_new(Reason::Bytes, done.refused);
+        self.publish(false);
+        Ok(())
+    }
+
+    /// Keeps the sinks' places and deletes what nobody needs any more, or what is too old.
+    fn keep_house(&mut self) -> rusqlite::Result<()> {
+        if self.shared.damaged.swap(false, Ordering::AcqRel) {
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                Some("a reader met damage".into()),
+            ));
+        }
+        let sinks = &self.shared.sinks;
+        let places: Vec<u64> =
+            sinks.iter().map(|sink| sink.acknowledged.load(Ordering::Acquire)).collect();
+        // After the places were read: what was set aside before they moved is seen here.
+        let set_aside = std::mem::take(&mut *self.shared.set_aside.lock());
+        if places != self.kept_places || !set_aside.is_empty() {
+            let moved = sinks.iter().map(|sink| &*sink.id).zip(places.iter().copied());
+            if let Err(error) = self.store.keep_places(moved, &set_aside) {
+                self.shared.set_aside.lock().splice(0..0, set_aside);
+                return Err(error);
+            }
+            self.kept_places.clone_from(&places);
+        }
+        if let Some(everybody) = places.iter().min() {
+            self.store.delete_to(*everybody)?;
+        }
+        self.drop_aged()
+    }
+
+    fn drop_aged(&mut self) -> rusqlite::Result<()> {
+        let limit = self.shared.clock.now().minus(self.shared.age_max);
+        while self.store.first < self.store.next
+            && let Some(to) = self.store.older_than(limit)?
+        {
+            let first = self.store.first;
+            self.store.delete_to(to)?;
+            self.lose_to(Reason::Age, first, to);
+        }
+        Ok(())
+    }
+
+    /// Results from `first` to `to` are gone from the file: counts them for every sink that had
+    /// not read them. What a sink has read is in its hands; if it has to read it again,
+    /// the cursor counts it.
+    fn lose_to(&mut self, reason: Reason, first: u64, to: u64) {
+        let had = |sink: &Place| {
+            let taken = sink.taken.load(Ordering::Acquire);
+            taken.max(sink.acknowledged.load(Ordering::Acquire)).max(first - 1)
+        };
+        let lost: Vec<u64> =
+            self.shared.sinks.iter().map(|sink| to.saturating_sub(had(sink))).collect();
+        let results = lost.iter().copied().max().unwrap_or(0);
+        self.shared.dropped.add(results);
+        self.lose(reason, results, &lost);
+    }
+
+    /// New results never came into the file: no sink has had them.
+    fn lose_new(&mut self, reason: Reason, results: u64) {
+        self.shared.dropped.add(results);
+        let lost = vec![results; self.shared.sinks.len()];
+        self.lose(reason, results, &lost);
+    }
+
+    fn lose(&mut self, reason: Reason, results: u64, per_sink: &[u64]) {
+        if results == 0 {
+            return;
+        }
+        for (sink, lost) in self.shared.sinks.iter().zip(per_sink) {
+            if let Some(counters) = sink.counters.get() {
+                counters.dropped.add(*lost);
+            }
+        }
+        let now = self.shared.clock.now();
+        if self.losses.add(now, reason, results, per_sink.iter().copied()) {
+            let policy = match (reason, self.drop) {
+                (Reason::Age, _) => "results past their age are dropped",
+                (_, DropPolicy::Oldest) => "the oldest results give way",
+                (_, DropPolicy::Newest) => "new results are refused",
+            };
+            let message = format!(
+                "the result spool is full ({} of {} bytes, at most {} s old): {policy}",
+                self.store.bytes,
+                self.bytes_max,
+                self.shared.age_max.as_secs()
+            );
+            let mut event = Event::new(now, Code::SpoolFull, "spool", message)
+                .with("bytes", Value::Uint(self.store.bytes))
+                .with("dropped", Value::Uint(results));
+            for sink in &self.shared.sinks {
+                let waiting = Value::Uint(self.shared.waiting(sink));
+                event = event.with(format!("waiting/{}", sink.id), waiting);
+            }
+            self.shared.events.record(event);
+        }
+    }
+
+    /// Makes what was written known: to the sinks that wait for it, to status, to events.
+    fn publish(&mut self, at_the_end: bool) {
+        let shared = Arc::clone(&self.shared);
+        shared.first.store(self.store.first, Ordering::Release);
+        shared.bytes.store(self.store.bytes, Ordering::Release);
+        shared.last.send_if_modified(|last| {
+            std::mem::replace(last, self.store.next - 1) != self.store.next - 1
+        });
+        let unqueued = shared.unqueued.value();
+        let more = unqueued - std::mem::replace(&mut self.unqueued_seen, unqueued);
+        self.lose(Reason::Queue, more, &vec![more; shared.sinks.len()]);
+        for sink in &shared.sinks {
+            if let Some(counters) = sink.counters.get() {
+                counters.waiting.set(store::signed(shared.waiting(sink)));
+            }
+        }
+        if let Some(event) = self.losses.due(shared.clock.now(), at_the_end) {
+            shared.events.record(event);
+        }
+    }
+
+    /// Reports a disk that begins to fail, and replaces a file that is damaged.
+    fn failed(&mut self, part: Part, error: &rusqlite::Error) {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.clock.now();
+        let told = std::mem::replace(&mut self.failing[part as usize], true);
+        if error::is_damage(error) {
+            match self.replace(error) {
+                Ok(event) => return shared.events.record(event),
+                Err(error) if told => tracing::debug!(%error, "spool"),
+                Err(error) => {
+                    let event = Event::new(now, Code::SpoolFailed, "spool", error.to_string());
+                    shared.events.record(event);
+                }
+            }
+        } else if !told {
+            let message = format!(
+                "{}: results cannot be written: {error}; they wait in memory, at most {QUEUE_MAX}, \
+                 until the disk takes them",
+                shared.path.display()
+            );
+            shared.events.record(Event::new(now, Code::SpoolFailed, "spool", message));
+        }
+    }
+
+    fn recovered(&mut self, part: Part) {
+        if std::mem::take(&mut self.failing[part as usize]) {
+            let now = self.shared.clock.now();
+            let message = format!("{}: results are written again", self.shared.path.display());
+            let mut event = Event::new(now, Code::SpoolFailed, "spool", message);
+            event.severity = Severity::Info;
+            self.shared.events.record(event);
+        }
+    }
+
+    /// Moves the damaged file aside and begins a new one where the old one's sequences ended.
+    fn replace(&mut self, reason: &rusqlite::Error) -> Result<Event, SpoolError> {
+        let path = self.shared.path.clone();
+        let sinks: Vec<Arc<str>> =
+            self.shared.sinks.iter().map(|sink| Arc::clone(&sink.id)).collect();
+        let now = self.shared.clock.now();
+        let aside = store::move_aside(&path, now)
+            .map_err(|source| SpoolError::Folder { path: path.clone(), source })?;
+        let (first, next) = (self.store.first, self.store.next);
+        self.store = Store::open(&path, &sinks, next)?.store;
+        self.kept_places = vec![self.store.next - 1; sinks.len()];
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+        self.lose_to(Reason::Damage, first, next - 1);
+        self.publish(false);
+        Ok(store::damaged(&path, &aside, reason, now))
+    }
+}
