@@ -1,2 +1,8 @@
 //! The `resonance` command.
-fn main() {}
+
+mod cli;
+mod config;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

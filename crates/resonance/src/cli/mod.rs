@@ -1,0 +1,72 @@
+//! The command line: one command a file, one line a command in [`Command`] and [`dispatch`].
+//!
+//! A command is `Args` (clap, with examples in its help) and
+//! `pub(crate) fn run(args: Args) -> Result<ExitCode, CliError>`; one that needs tokio builds its
+//! own runtime. What a command finds goes to standard output, what it says about itself to
+//! standard error.
+
+mod error;
+mod output;
+mod plant;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use error::{CliError, Exit};
+pub(crate) use output::{ColorChoice, Format};
+
+/// Connects factory equipment, AI models and MES/SCADA systems, and proves that they work
+/// together.
+#[derive(Debug, Parser)]
+#[command(name = "resonance", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// What is written about the run itself: a level (error, warn, info, debug, trace) or a
+    /// filter such as `warn,resonance_gateway=debug`.
+    #[arg(
+        long,
+        global = true,
+        env = "RESONANCE_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// Whether messages are coloured.
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    color: ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the check or the job failed
+  2  the command line, the plant file or a model package was refused
+  3  an internal error";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a plant file, print an example of one, or print its JSON Schema.
+    #[command(subcommand)]
+    Plant(plant::Command),
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Plant(command) => plant::run(command),
+    }
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    output::set_color(cli.color);
+    if let Err(error) = output::log_to_stderr(&cli.log) {
+        return error.report();
+    }
+    dispatch(cli.command).unwrap_or_else(|error| error.report())
+}
+
+#[cfg(test)]
+mod tests;

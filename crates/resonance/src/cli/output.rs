@@ -1,0 +1,87 @@
+//! How a command speaks: format, colour, standard output and the log.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+use super::CliError;
+
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Whether messages are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[repr(u8)]
+pub(crate) enum ColorChoice {
+    /// Where a person looks on and NO_COLOR is not set.
+    #[default]
+    Auto = 0,
+    /// Always.
+    Always = 1,
+    /// Never.
+    Never = 2,
+}
+
+static COLOR: AtomicU8 = AtomicU8::new(ColorChoice::Auto as u8);
+
+/// Remembers the choice for the whole process.
+pub(super) fn set_color(choice: ColorChoice) {
+    COLOR.store(choice as u8, Ordering::Relaxed);
+}
+
+/// Whether what goes to `stream` is coloured.
+pub(crate) fn colored(stream: &impl IsTerminal) -> bool {
+    match COLOR.load(Ordering::Relaxed) {
+        1 => true,
+        2 => false,
+        _ => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+    }
+}
+
+/// Writes text to standard output.
+///
+/// # Errors
+/// Where standard output is closed or full.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)
+}
+
+/// Writes a value as indented JSON to standard output.
+///
+/// # Errors
+/// Where standard output is closed or full.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::Internal(format!("a value has no JSON form: {error}")))?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Sends the log of the process to standard error.
+///
+/// # Errors
+/// Where the filter makes no sense.
+pub(super) fn log_to_stderr(filter: &str) -> Result<(), CliError> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        CliError::Refused(format!(
+            "--log {filter:?}: {error}; write a level (error, warn, info, debug, trace) \
+             or target=level, separated by commas"
+        ))
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colored(&std::io::stderr()))
+        .try_init()
+        .map_err(|error| CliError::Internal(format!("the log cannot start: {error}")))
+}

@@ -1,0 +1,24 @@
+//! `[[source]]`.
+
+use resonance_gateway::sources::opcua::OpcUaConfig;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Named;
+
+/// Where observations come from; `type` says what kind.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Source {
+    /// An OPC UA server.
+    Opcua(Named<OpcUaConfig>),
+}
+
+impl Source {
+    /// The name in the plant file.
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Opcua(named) => &named.id,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! `[[user]]`.
+
+use resonance_gateway::sources::opcua::config::SecretRef;
+use resonance_plant::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::schema;
+
+/// Someone the servers know.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct User {
+    /// The name, unique in the file.
+    pub(crate) name: String,
+    /// What the user may do; each role includes those before it.
+    #[schemars(schema_with = "schema::role")]
+    pub(crate) role: Role,
+    /// Where the password's Argon2id hash (PHC string format) is.
+    pub(crate) password_hash: SecretRef,
+}
