@@ -1,0 +1,17 @@
+//! A simulated CNC machine: its physics, without any protocol.
+//!
+//! `relations.toml` states every constant with its unit and where it comes from; [`CncPhysics`]
+//! follows them in virtual time.
+
+mod channels;
+mod export;
+mod motion;
+mod noise;
+mod physics;
+mod relations;
+
+pub use channels::{CHANNELS, ChannelDef, position};
+pub use export::{ExportError, ExportPlan, export_csv};
+pub use motion::Execution;
+pub use physics::{CncPhysics, STEP_MAX_S};
+pub use relations::{Block, BlockKind, Relations, RelationsError, STATED};
