@@ -1,8 +1,12 @@
 //! Runs models: packages, engines and the arithmetic between points and tensors. No network.
 
 pub mod engines;
+pub mod golden;
+pub mod json;
+pub mod outputs;
 pub mod package;
 pub mod preprocessing;
 
 pub use engines::{Engine, EngineError, Limits, Program, Session};
+pub use golden::{GoldenMismatch, GoldenReport, verify_golden};
 pub use package::manifest::Manifest;

@@ -4,7 +4,8 @@
 //! session from it. All of it is synchronous: where inference runs is the caller's decision.
 
 use resonance_plant::{Signature, TensorBuf};
-use resonance_proof::VerifiedPackage;
+
+use crate::package::VerifiedModel;
 
 /// Bounds on what an engine accepts.
 #[derive(Clone, Debug)]
@@ -28,20 +29,18 @@ pub trait Engine: Send + Sync {
     /// The engine and its version, such as `onnxruntime 1.31.1`.
     fn identity(&self) -> &str;
 
-    /// Makes a program of a package whose files were verified.
+    /// Makes a program of a package whose files were verified. It does not serve before
+    /// [`crate::verify_golden`] has passed.
     ///
     /// # Errors
     /// Names the operator, tensor, bound or file that stands in the way.
-    fn load(
-        &self,
-        package: &VerifiedPackage,
-        limits: &Limits,
-    ) -> Result<Box<dyn Program>, EngineError>;
+    fn load(&self, model: &VerifiedModel, limits: &Limits)
+    -> Result<Box<dyn Program>, EngineError>;
 }
 
 /// A loaded model.
 pub trait Program: Send + Sync {
-    /// The tensors as the model itself declares them.
+    /// The tensors on which manifest and model agree, in the manifest's order.
     fn signature(&self) -> &Signature;
 
     /// A session for one thread.

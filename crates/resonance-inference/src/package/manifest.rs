@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_plant::tensor::Meaning;
-use resonance_plant::{ElementType, ModelCategory, tensor::Dim};
+use resonance_plant::{
+    ElementType, ModelCategory, Qualifier, QuantityKind, SemanticId, TensorSpec, Unit, tensor::Dim,
+};
 use serde::{Deserialize, Serialize};
 
 /// The manifest of a model package. Unknown keys are refused.
@@ -30,7 +32,9 @@ pub struct Manifest {
     pub training: Training,
     /// Name of the ONNX file within the package.
     pub model: String,
-    /// `sha256:` digests of every other file of the package, by name.
+    /// `sha256:` digests of every other file of the package, by name. `golden.json` is one.
+    /// `resonance model pack` writes them.
+    #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// What one inference sees; absent for models that are only served over an API.
     #[serde(default)]
@@ -82,6 +86,20 @@ pub struct WindowSpec {
     pub period_ms: Option<u32>,
 }
 
+impl Manifest {
+    /// Whether results can be made of its answers: its inputs say which points feed them.
+    pub fn is_deployable(&self) -> bool {
+        self.inputs.iter().all(|input| !input.features.is_empty())
+    }
+
+    /// Every value of a result, in order, each with the output that holds it.
+    pub fn values(&self) -> impl Iterator<Item = (&OutputSpec, &OutputElement)> {
+        self.outputs
+            .iter()
+            .flat_map(|output| output.values.iter().map(move |value| (output, value)))
+    }
+}
+
 impl WindowSpec {
     /// The time from the first sample to the last; `None` for windows by count.
     pub fn span(&self) -> Option<Duration> {
@@ -108,6 +126,28 @@ pub struct InputSpec {
     pub features: Vec<FeatureSpec>,
 }
 
+impl InputSpec {
+    /// The tensor alone.
+    pub fn tensor(&self) -> TensorSpec {
+        TensorSpec {
+            name: Arc::clone(&self.name),
+            element: self.element,
+            shape: self.shape.clone(),
+        }
+    }
+}
+
+impl OutputSpec {
+    /// The tensor alone.
+    pub fn tensor(&self) -> TensorSpec {
+        TensorSpec {
+            name: Arc::clone(&self.name),
+            element: self.element,
+            shape: self.shape.clone(),
+        }
+    }
+}
+
 /// How raw samples lie in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,20 +161,92 @@ pub enum Order {
 
 /// One feature: a point, by what it means, and what is taken of its window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "FeatureKeys", into = "FeatureKeys")]
 pub struct FeatureSpec {
     /// What the feature means and in which unit the model expects it.
-    #[serde(flatten)]
     pub meaning: Meaning,
     /// What is taken of the window. Either `raw` alone, or numbers computed from it, in order.
-    #[serde(default = "raw")]
     pub statistics: Vec<Statistic>,
     /// Multiplied after conversion to the model's unit and statistics.
-    #[serde(default = "one")]
     pub scale: f64,
     /// Added after scaling.
-    #[serde(default)]
     pub offset: f64,
+}
+
+/// [`FeatureSpec`] as it is written. Spelled out, since serde cannot both flatten the meaning and
+/// refuse unknown keys with their place.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FeatureKeys {
+    semantic_id: SemanticId,
+    #[serde(default, skip_serializing_if = "Qualifier::is_none")]
+    qualifier: Qualifier,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantity: Option<QuantityKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
+    #[serde(default = "raw")]
+    statistics: Vec<Statistic>,
+    #[serde(default = "one")]
+    scale: f64,
+    #[serde(default)]
+    offset: f64,
+}
+
+impl From<FeatureKeys> for FeatureSpec {
+    fn from(keys: FeatureKeys) -> Self {
+        let FeatureKeys { semantic_id, qualifier, quantity, unit, .. } = keys;
+        let meaning = Meaning { semantic_id, qualifier, quantity, unit };
+        let FeatureKeys { statistics, scale, offset, .. } = keys;
+        Self { meaning, statistics, scale, offset }
+    }
+}
+
+impl From<FeatureSpec> for FeatureKeys {
+    fn from(feature: FeatureSpec) -> Self {
+        let Meaning { semantic_id, qualifier, quantity, unit } = feature.meaning;
+        let FeatureSpec { statistics, scale, offset, .. } = feature;
+        Self { semantic_id, qualifier, quantity, unit, statistics, scale, offset }
+    }
+}
+
+/// [`OutputElement`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutputKeys {
+    name: Arc<str>,
+    #[serde(default)]
+    element: usize,
+    semantic_id: SemanticId,
+    #[serde(default, skip_serializing_if = "Qualifier::is_none")]
+    qualifier: Qualifier,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantity: Option<QuantityKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    range: Option<[f64; 2]>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interval: Option<Interval>,
+}
+
+impl From<OutputKeys> for OutputElement {
+    fn from(keys: OutputKeys) -> Self {
+        let OutputKeys { semantic_id, qualifier, quantity, unit, .. } = keys;
+        let meaning = Meaning { semantic_id, qualifier, quantity, unit };
+        let OutputKeys { name, element, range, labels, interval, .. } = keys;
+        Self { name, element, meaning, range, labels, interval }
+    }
+}
+
+impl From<OutputElement> for OutputKeys {
+    fn from(value: OutputElement) -> Self {
+        let Meaning { semantic_id, qualifier, quantity, unit } = value.meaning;
+        let OutputElement { name, element, range, labels, interval, .. } = value;
+        Self { name, element, semantic_id, qualifier, quantity, unit, range, labels, interval }
+    }
 }
 
 fn raw() -> Vec<Statistic> {
@@ -190,24 +302,20 @@ pub struct OutputSpec {
 
 /// One value of a result, taken from an output tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "OutputKeys", into = "OutputKeys")]
 pub struct OutputElement {
     /// The value's name in results.
     pub name: Arc<str>,
     /// Which element of the row.
-    #[serde(default)]
     pub element: usize,
     /// What it means and in which unit it is.
-    #[serde(flatten)]
     pub meaning: Meaning,
     /// The range the value is expected in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<[f64; 2]>,
     /// The names of the classes where the value is a class number.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Arc<str>>,
     /// Half the width of the interval around the value and the share of cases it covers,
     /// measured on data the model never saw.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
 }
 
