@@ -1,3 +1,4 @@
 //! OPC UA on both sides: value conversion, and a node manager over last values.
 
+pub mod server;
 pub mod value;

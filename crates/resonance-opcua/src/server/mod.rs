@@ -1,0 +1,21 @@
+//! An OPC UA server over last-value columns: it answers Browse, Read, TranslateBrowsePaths and
+//! monitored items from an [`AddressSpace`] and the columns, and keeps no second copy of either.
+//!
+//! [`UaServer::start`] takes [`ServerOptions`], an [`AddressSpace`] and the
+//! [`LastValues`](resonance_plant::LastValues) that someone else writes.
+
+mod address_space;
+mod authentication;
+mod encoding;
+mod manager;
+mod nodes;
+mod options;
+mod pki;
+mod running;
+mod sampling;
+
+pub use address_space::{
+    AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableSpec,
+};
+pub use options::{Authenticator, DEFAULT_TICK, Pki, Product, Security, ServerOptions};
+pub use running::{Running, ServerError, UaServer};
