@@ -5,6 +5,7 @@ pub mod access;
 pub mod deployments;
 pub mod events;
 pub mod hub;
+pub mod latency;
 pub mod models;
 pub mod plan;
 pub mod results;

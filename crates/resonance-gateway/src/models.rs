@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 use resonance_inference::package::VerifiedModel;
-use resonance_inference::{EngineError, Program, Session};
-use resonance_plant::{ModelUsed, TensorBuf};
+use resonance_inference::{Engine, EngineError, Limits, Program, Session};
+use resonance_plant::{Code, ModelUsed, TensorBuf};
 
 /// Whether a model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -20,6 +20,24 @@ pub enum ModelState {
     Ready = 1,
     /// It was refused or failed.
     Failed = 2,
+}
+
+/// Why a model does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelRefused {
+    /// The engine refuses it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl ModelRefused {
+    /// The code of the event that tells of it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Engine(EngineError::Unavailable { .. }) => Code::EngineUnavailable,
+            Self::Engine(_) => Code::ModelRefused,
+        }
+    }
 }
 
 /// A loaded model with its sessions.
@@ -40,6 +58,27 @@ impl std::fmt::Debug for ServedModel {
 }
 
 impl ServedModel {
+    /// Loads a package on an engine and serves it once its golden vectors are reproduced.
+    ///
+    /// # Errors
+    /// Where the engine refuses the package or answers its golden vectors otherwise.
+    pub fn load(
+        model: Arc<VerifiedModel>,
+        engine: &dyn Engine,
+        limits: &Limits,
+    ) -> Result<Self, ModelRefused> {
+        let program = engine.load(&model, limits)?;
+        let used = ModelUsed {
+            name: Arc::clone(&model.manifest.name),
+            version: Arc::clone(&model.manifest.version),
+            digest: Arc::clone(model.files.digest()),
+            engine: engine.identity().into(),
+            trained_on: Arc::clone(&model.manifest.training.data),
+            fallback: None,
+        };
+        Ok(Self::new(model, Arc::new(used), program))
+    }
+
     /// A model whose golden vectors were reproduced.
     pub fn new(model: Arc<VerifiedModel>, used: Arc<ModelUsed>, program: Box<dyn Program>) -> Self {
         let state = AtomicU8::new(ModelState::Ready as u8);

@@ -25,6 +25,8 @@ statuses! {
     GOOD_LOCAL_OVERRIDE = 0x0096_0000 "GoodLocalOverride";
     /// No reason is known why the value is uncertain.
     UNCERTAIN = 0x4000_0000 "Uncertain";
+    /// The last value is shown because communication with the source failed.
+    UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE = 0x408F_0000 "UncertainNoCommunicationLastUsableValue";
     /// The last value is shown because the source no longer delivers.
     UNCERTAIN_LAST_USABLE_VALUE = 0x4090_0000 "UncertainLastUsableValue";
     /// A substitute value set by hand or by configuration.

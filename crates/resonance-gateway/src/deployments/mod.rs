@@ -1,5 +1,14 @@
 //! Models bound to points: triggers, windows, states, fallbacks, results.
 
+pub mod deployment;
+pub mod fleet;
+pub mod gate;
+pub mod lane;
+pub mod record;
+pub mod shared;
+pub mod trigger;
+pub mod window;
+
 use std::sync::Arc;
 
 use resonance_plant::Principal;

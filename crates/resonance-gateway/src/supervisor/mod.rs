@@ -1,1 +1,7 @@
 //! Starts everything in order, stops it in reverse.
+
+mod assembly;
+mod running;
+
+pub use assembly::{Options, StartError, start};
+pub use running::Gateway;

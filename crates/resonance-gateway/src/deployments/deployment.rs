@@ -1,0 +1,234 @@
+//! One deployment: when it is due, whether its inputs are fit, and what it last answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resonance_inference::package::manifest::{Manifest, WindowSpec};
+use resonance_plant::{Plant, PointIndex, ResultRecord, Status, Timestamp};
+
+use super::gate::{GateState, GateWatch};
+use super::lane::{Lane, Ticket};
+use super::record::{Frame, Slots};
+use super::shared::Face;
+use super::trigger::Due;
+use super::window::{Missing, Moments, sample};
+use crate::hub::core::Hub;
+use crate::plan::{Binding, DeploymentPlan, Fallback};
+
+/// A deployment on the hub's thread.
+#[derive(Debug)]
+pub struct Deployment {
+    /// What other threads see of it.
+    pub face: Arc<Face>,
+    /// When it is due.
+    pub due: Due,
+    /// What its records say besides the answer.
+    pub frame: Frame,
+    /// The package's manifest.
+    pub manifest: Arc<Manifest>,
+    /// The values of its results.
+    pub slots: Slots,
+    /// What it does when its model cannot answer.
+    pub fallback: Fallback,
+    /// Its last answer that came from a model.
+    pub last: Option<Arc<ResultRecord>>,
+    /// Its results so far.
+    pub sequence: u64,
+    /// Consecutive inferences over budget, up to a bound.
+    pub slow: u8,
+    /// What the results said last when there was no answer; told once, not at every trigger.
+    pub told: Option<Status>,
+    inputs: Vec<BoundFeature>,
+    moments: Moments,
+    gate: Option<GateWatch>,
+    samples: Vec<f64>,
+}
+
+/// One feature with its origin.
+#[derive(Clone, Copy, Debug)]
+struct BoundFeature {
+    binding: Binding,
+    tensor: usize,
+    feature: usize,
+    max_age: Option<Duration>,
+}
+
+/// Whether a row could be gathered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Readiness {
+    /// The row was written; this is its ticket.
+    Row(Ticket),
+    /// Someone suspended the deployment.
+    Suspended,
+    /// The machine does not operate, or warms up; look again at this moment.
+    Gated(Option<Timestamp>),
+    /// Inputs are not all there yet.
+    Waiting(String),
+    /// Inputs are there, but unfit.
+    Unfit(Status, String),
+}
+
+impl Deployment {
+    /// A deployment of `plan`; `sequence` continues what was counted before a restart.
+    pub fn new(plan: &DeploymentPlan, plant: &Plant, face: Arc<Face>, sequence: u64) -> Self {
+        let manifest = Arc::clone(&plan.model.manifest);
+        let window = window_of(&manifest);
+        let valid_for = Duration::from_millis(manifest.valid_for_ms);
+        let features = manifest
+            .inputs
+            .iter()
+            .enumerate()
+            .flat_map(|(tensor, input)| (0..input.features.len()).map(move |at| (tensor, at)));
+        let inputs: Vec<_> = features
+            .zip(&plan.bindings)
+            .map(|((tensor, feature), binding)| BoundFeature {
+                binding: *binding,
+                tensor,
+                feature,
+                max_age: [plan.max_age, binding.max_age].into_iter().flatten().min(),
+            })
+            .collect();
+        let paths = inputs.iter().map(|input| plant.path(input.binding.point).into()).collect();
+        let frame = Frame {
+            deployment: Arc::clone(&plan.id),
+            asset: Arc::clone(&face.asset),
+            points: paths,
+            valid_for,
+            budget_us: manifest.latency_budget_us.unwrap_or(0),
+            samples: window.samples.max(1),
+        };
+        let gate = plan
+            .gate
+            .as_ref()
+            .and_then(|gate| plant.point(gate.point).map(|point| GateWatch::new(gate, point)));
+        Self {
+            due: Due::new(plan.trigger, valid_for),
+            frame,
+            slots: Slots::new(&manifest, &plan.outputs),
+            fallback: plan.fallback.clone(),
+            last: None,
+            sequence,
+            slow: 0,
+            told: None,
+            inputs,
+            moments: Moments::new(window),
+            gate,
+            samples: Vec::with_capacity(window.samples.max(1) as usize),
+            manifest,
+            face,
+        }
+    }
+
+    /// The points it listens to, its gate's included.
+    pub fn points(&self) -> impl Iterator<Item = PointIndex> {
+        let gate = self.gate.as_ref().map(GateWatch::point);
+        self.inputs.iter().map(|input| input.binding.point).chain(gate)
+    }
+
+    /// Gathers its row into a lane, if it may and its inputs are fit.
+    pub fn gather(&mut self, hub: &mut Hub, lane: &mut Lane, now: Timestamp) -> Readiness {
+        if self.face.is_suspended() {
+            return Readiness::Suspended;
+        }
+        if let Some(gate) = &mut self.gate {
+            match gate.look(hub.values(), now) {
+                GateState::Open => {}
+                GateState::Settling => return Readiness::Gated(gate.opens_at()),
+                GateState::Shut => return Readiness::Gated(None),
+            }
+        }
+        let end = match self.check_inputs(hub, now) {
+            Ok(end) => end,
+            Err(readiness) => return readiness,
+        };
+        self.write_row(hub, lane, end)
+    }
+
+    /// Checks that every input was observed, is fresh, and has its machine. Returns the end of the
+    /// window and the receive time of its newest observation.
+    fn check_inputs(&self, hub: &Hub, now: Timestamp) -> Result<(Timestamp, Timestamp), Readiness> {
+        let (mut end, mut received) = (None::<Timestamp>, Timestamp::from_nanos(i64::MIN));
+        for input in &self.inputs {
+            let point = input.binding.point;
+            let path = || hub.plant().path(point);
+            let Some(slot) = hub.values().slot(point).filter(|slot| slot.version > 0) else {
+                return Err(Readiness::Waiting(format!("{} was not observed yet", path())));
+            };
+            if !hub.is_alive(point) {
+                let reason = format!("the source of {} lost its machine", path());
+                return Err(Readiness::Unfit(Status::BAD_NO_COMMUNICATION, reason));
+            }
+            let age = now.since(slot.receive_time);
+            if let Some(max_age) = input.max_age
+                && age > i64::try_from(max_age.as_nanos()).unwrap_or(i64::MAX)
+            {
+                let reason = format!("{} is {} ms old", path(), age / 1_000_000);
+                return Err(Readiness::Unfit(Status::BAD_NO_DATA, reason));
+            }
+            let present =
+                if self.due.follows_clock() { hub.present(point, now) } else { slot.source_time };
+            let newest = present.max(slot.source_time);
+            end = Some(end.map_or(newest, |end| end.max(newest)));
+            received = received.max(slot.receive_time);
+        }
+        match end {
+            Some(end) => Ok((end, received)),
+            None => Err(Readiness::Waiting("no input is bound".into())),
+        }
+    }
+
+    fn write_row(
+        &mut self,
+        hub: &mut Hub,
+        lane: &mut Lane,
+        (end, received): (Timestamp, Timestamp),
+    ) -> Readiness {
+        let rings = self.inputs.iter().filter_map(|input| hub.input(input.binding.point));
+        self.moments.observe(rings.map(|input| input.ring));
+        let samples = self.moments.samples();
+        let Some(moments) = self.moments.until(end) else {
+            return Readiness::Waiting(format!("fewer than {samples} samples were observed yet"));
+        };
+        let (to, from) = (moments[0], moments[moments.len() - 1]);
+        let mut worst = Status::GOOD;
+        let mut worst_at = None;
+        for bound in &self.inputs {
+            let point = bound.binding.point;
+            let Some(input) = hub.input(point) else {
+                return Readiness::Waiting(format!("{} has no past", hub.plant().path(point)));
+            };
+            match sample(input, moments, &mut self.samples) {
+                Ok(status) => {
+                    if worst.worst(status) != worst {
+                        (worst, worst_at) = (status, Some(point));
+                    }
+                }
+                Err(Missing::History) => {
+                    let path = hub.plant().path(point);
+                    return Readiness::Waiting(format!("{path} was observed for too short a time"));
+                }
+                Err(Missing::RingTooShort) => {
+                    let path = hub.plant().path(point);
+                    let remedy =
+                        if hub.grow(point) { "room was made" } else { "sample it more slowly" };
+                    return Readiness::Waiting(format!(
+                        "{path} is observed more often than its past had room for; {remedy}"
+                    ));
+                }
+            }
+            let conversion = bound.binding.conversion;
+            let converted = self.samples.iter().map(|value| conversion.apply(*value));
+            lane.write_feature(bound.tensor, bound.feature, converted);
+        }
+        if worst.is_bad() {
+            let path = worst_at.map(|point| hub.plant().path(point)).unwrap_or_default();
+            return Readiness::Unfit(worst, format!("{path} is {worst}"));
+        }
+        Readiness::Row(Ticket { deployment: 0, from, to, worst, received })
+    }
+}
+
+/// The window of a package; a package without one sees the last value.
+pub fn window_of(manifest: &Manifest) -> WindowSpec {
+    manifest.window.unwrap_or(WindowSpec { samples: 1, period_ms: None })
+}

@@ -1,0 +1,298 @@
+//! One model's lane: rows of all its deployments are gathered into one batch and inferred at once
+//! where that was measured to be faster; quick models run on the hub's thread, others on their own.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::Instant;
+
+use resonance_inference::package::manifest::WindowSpec;
+use resonance_inference::preprocessing::RowPlan;
+use resonance_inference::{EngineError, Session};
+use resonance_plant::tensor::Dim;
+use resonance_plant::{Status, Tensor, TensorBuf, Timestamp};
+
+use crate::hub::ingest::Waker;
+use crate::models::ServedModel;
+
+/// Rows inferred at once.
+const ROWS_MAX: usize = 64;
+
+/// A model that takes longer for a row runs on a thread of its own, so that the hub goes on.
+const INLINE_US_MAX: u64 = 500;
+
+/// One row under way: what is needed to make a record of its answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ticket {
+    /// Whose row.
+    pub deployment: usize,
+    /// Source time of the oldest sample.
+    pub from: Timestamp,
+    /// Source time of the newest sample: the window's end.
+    pub to: Timestamp,
+    /// The worst status among the samples.
+    pub worst: Status,
+    /// When the observation that triggered it was received.
+    pub received: Timestamp,
+}
+
+/// A batch of rows with their answers.
+#[derive(Debug)]
+pub struct Batch {
+    inputs: TensorBuf,
+    /// The answers, row by row.
+    pub outputs: TensorBuf,
+    /// Whose rows they are.
+    pub tickets: Vec<Ticket>,
+    /// Time in the engine, microseconds.
+    pub inference_us: u32,
+    /// Why there are no answers.
+    pub error: Option<EngineError>,
+}
+
+/// A model and the rows that wait for it.
+#[derive(Debug)]
+pub struct Lane {
+    /// The model.
+    pub served: Arc<ServedModel>,
+    rows: Vec<RowPlan>,
+    rows_max: usize,
+    gathering: Batch,
+    runner: Runner,
+}
+
+enum Runner {
+    Inline(Box<dyn Session>),
+    Thread(Worker),
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Inline(_) => "Inline",
+            Self::Thread(_) => "Thread",
+        })
+    }
+}
+
+/// The thread of a slow model. One batch is under way at a time.
+struct Worker {
+    jobs: SyncSender<Batch>,
+    done: Receiver<Batch>,
+    spare: Option<Batch>,
+}
+
+impl Lane {
+    /// A lane for a model, after measuring how it runs best.
+    ///
+    /// # Errors
+    /// Where the package has inputs that no window fills, or the engine fails.
+    pub fn new(served: Arc<ServedModel>, waker: &Waker) -> Result<Self, EngineError> {
+        let manifest = Arc::clone(&served.model.manifest);
+        let window = manifest.window.unwrap_or(WindowSpec { samples: 1, period_ms: None });
+        let rows = manifest
+            .inputs
+            .iter()
+            .map(|input| RowPlan::new(input, &window))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| EngineError::Failed(error.to_string()))?;
+        let mut session = served.session()?;
+        let takes_batches =
+            manifest.inputs.iter().all(|input| matches!(input.shape.first(), Some(Dim::Any)));
+        let (row_us, rows_max) = measure(&served, session.as_mut(), takes_batches)?;
+        let runner = if row_us <= INLINE_US_MAX {
+            Runner::Inline(session)
+        } else {
+            Runner::Thread(Worker::spawn(session, &served, rows_max, waker)?)
+        };
+        let gathering = Batch::new(&served, rows_max)?;
+        Ok(Self { served, rows, rows_max, gathering, runner })
+    }
+
+    /// Samples each input needs.
+    pub fn window(&self) -> WindowSpec {
+        self.served.model.manifest.window.unwrap_or(WindowSpec { samples: 1, period_ms: None })
+    }
+
+    /// Whether another row can be gathered before the batch runs.
+    pub fn has_room(&self) -> bool {
+        self.gathering.tickets.len() < self.rows_max
+    }
+
+    /// Whether rows wait.
+    pub fn has_rows(&self) -> bool {
+        !self.gathering.tickets.is_empty()
+    }
+
+    /// Whether the model's thread is busy, so that rows must wait.
+    pub fn is_busy(&self) -> bool {
+        matches!(&self.runner, Runner::Thread(worker) if worker.spare.is_none())
+    }
+
+    /// Writes the samples of one feature, oldest first and in the model's unit, into the row that
+    /// is being gathered.
+    pub fn write_feature(
+        &mut self,
+        tensor: usize,
+        feature: usize,
+        samples: impl Iterator<Item = f64> + Clone,
+    ) {
+        let row = self.gathering.tickets.len();
+        if let (Some(plan), Some(tensor)) =
+            (self.rows.get(tensor), self.gathering.inputs.tensors.get_mut(tensor))
+        {
+            plan.write(feature, samples, row, tensor);
+        }
+    }
+
+    /// The row is complete.
+    pub fn finish_row(&mut self, ticket: Ticket) {
+        self.gathering.tickets.push(ticket);
+    }
+
+    /// Runs the gathered rows, or hands them to the model's thread. Returns the batch where it is
+    /// answered at once; give it back with [`Lane::reuse`].
+    pub fn flush(&mut self) -> Option<Batch> {
+        if !self.has_rows() {
+            return None;
+        }
+        match &mut self.runner {
+            Runner::Inline(session) => {
+                let spare = Batch {
+                    inputs: TensorBuf::default(),
+                    outputs: TensorBuf::default(),
+                    tickets: Vec::new(),
+                    inference_us: 0,
+                    error: None,
+                };
+                let mut batch = std::mem::replace(&mut self.gathering, spare);
+                batch.run(session.as_mut());
+                Some(batch)
+            }
+            Runner::Thread(worker) => {
+                let spare = worker.spare.take()?;
+                let batch = std::mem::replace(&mut self.gathering, spare);
+                // The thread lives as long as the lane, and takes one batch at a time.
+                let _ = worker.jobs.send(batch);
+                None
+            }
+        }
+    }
+
+    /// A batch that the model's thread has answered.
+    pub fn answered(&mut self) -> Option<Batch> {
+        match &mut self.runner {
+            Runner::Inline(_) => None,
+            Runner::Thread(worker) => match worker.done.try_recv() {
+                Ok(batch) => Some(batch),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            },
+        }
+    }
+
+    /// Takes an answered batch's memory back.
+    pub fn reuse(&mut self, mut batch: Batch) {
+        batch.tickets.clear();
+        batch.error = None;
+        batch.reserve(self.rows_max);
+        match &mut self.runner {
+            Runner::Inline(_) => self.gathering = batch,
+            Runner::Thread(worker) => worker.spare = Some(batch),
+        }
+    }
+}
+
+impl Batch {
+    fn new(served: &ServedModel, rows_max: usize) -> Result<Self, EngineError> {
+        let inputs = tensors(served, rows_max)?;
+        let tickets = Vec::with_capacity(rows_max);
+        Ok(Self { inputs, outputs: TensorBuf::default(), tickets, inference_us: 0, error: None })
+    }
+
+    fn run(&mut self, session: &mut dyn Session) {
+        self.reserve(self.tickets.len());
+        let started = Instant::now();
+        self.error = session.infer(&self.inputs, &mut self.outputs).err();
+        self.inference_us = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
+    }
+
+    /// Sets the number of rows of every input, keeping the rows there are.
+    fn reserve(&mut self, rows: usize) {
+        for tensor in &mut self.inputs.tensors {
+            if tensor.shape.first().is_some_and(|have| *have != rows) {
+                let mut shape = std::mem::take(&mut tensor.shape);
+                if let Some(first) = shape.first_mut() {
+                    *first = rows;
+                }
+                // It had at least this many rows when it was made, so this cannot overflow.
+                let _ = tensor.resize(tensor.element, &shape);
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn spawn(
+        mut session: Box<dyn Session>,
+        served: &ServedModel,
+        rows_max: usize,
+        waker: &Waker,
+    ) -> Result<Self, EngineError> {
+        let (jobs, to_do) = sync_channel::<Batch>(1);
+        let (finished, done) = sync_channel(1);
+        let waker = waker.clone();
+        std::thread::Builder::new()
+            .name(format!("model-{}", served.used.name))
+            .spawn(move || {
+                while let Ok(mut batch) = to_do.recv() {
+                    batch.run(session.as_mut());
+                    if finished.send(batch).is_err() {
+                        break;
+                    }
+                    waker.wake();
+                }
+            })
+            .map_err(|error| EngineError::Failed(format!("no thread for the model: {error}")))?;
+        Ok(Self { jobs, done, spare: Some(Batch::new(served, rows_max)?) })
+    }
+}
+
+/// Zero inputs for `rows` rows. Every other dimension that the manifest leaves open is one.
+fn tensors(served: &ServedModel, rows: usize) -> Result<TensorBuf, EngineError> {
+    let zeros = |input: &resonance_inference::package::manifest::InputSpec| {
+        let shape: Vec<usize> = input
+            .shape
+            .iter()
+            .enumerate()
+            .map(|(at, dim)| match dim {
+                Dim::Fixed(size) => *size,
+                Dim::Any if at == 0 => rows,
+                Dim::Any => 1,
+            })
+            .collect();
+        Tensor::zeros(input.element, &shape).map_err(|error| EngineError::Failed(error.to_string()))
+    };
+    let tensors = served.model.manifest.inputs.iter().map(zeros).collect::<Result<_, _>>()?;
+    Ok(TensorBuf { tensors })
+}
+
+/// Time of one row, microseconds, and the number of rows to infer at once.
+fn measure(
+    served: &ServedModel,
+    session: &mut dyn Session,
+    takes_batches: bool,
+) -> Result<(u64, usize), EngineError> {
+    let mut outputs = TensorBuf::default();
+    let mut fastest = |rows: usize| -> Result<u64, EngineError> {
+        let inputs = tensors(served, rows)?;
+        let mut least = u64::MAX;
+        for _ in 0..5 {
+            let started = Instant::now();
+            session.infer(&inputs, &mut outputs)?;
+            least = least.min(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        Ok(least)
+    };
+    let one = fastest(1)?;
+    let rows_max = if takes_batches && fastest(16)? < one * 16 * 9 / 10 { ROWS_MAX } else { 1 };
+    Ok((one / 1_000, rows_max))
+}

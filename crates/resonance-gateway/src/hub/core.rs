@@ -1,0 +1,424 @@
+//! The hub itself: takes what sources say, keeps last values and rings, marks who is concerned.
+
+use std::sync::Arc;
+
+use resonance_plant::{
+    Block, Interpolation, LastValues, Plant, PointIndex, Status, Timestamp, Value, ValueKind,
+};
+
+use super::ingest::{BlockReceiver, Gap, Message, SessionState};
+use super::ring::Ring;
+use crate::deployments::window::Input;
+use crate::status::{Counter, HubStatus};
+
+/// Messages of one source taken in one turn, so that a busy one does not starve the others.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// What the hub counts.
+#[derive(Debug, Default)]
+pub struct HubCounters {
+    /// Observations taken.
+    pub observations: Counter,
+    /// Blocks taken.
+    pub blocks: Counter,
+    /// Gaps taken.
+    pub gaps: Counter,
+}
+
+impl HubCounters {
+    /// The numbers at this moment.
+    pub fn status(&self) -> HubStatus {
+        HubStatus {
+            observations: self.observations.value(),
+            blocks: self.blocks.value(),
+            gaps: self.gaps.value(),
+        }
+    }
+}
+
+/// One source's way into the hub.
+#[derive(Debug)]
+pub struct Inlet {
+    receiver: BlockReceiver,
+    points: Arc<[PointIndex]>,
+    session: SessionState,
+    /// Receive time minus source time of the last block, nanoseconds: what to take off the clock
+    /// to be at the machine's present.
+    lag_ns: i64,
+    next_sequence: u64,
+}
+
+impl Inlet {
+    /// The way in of a source with these points. It counts as lost until it says otherwise.
+    pub fn new(receiver: BlockReceiver, points: Arc<[PointIndex]>) -> Self {
+        Self { receiver, points, session: SessionState::Lost, lag_ns: 0, next_sequence: 0 }
+    }
+}
+
+/// Who needs what: for every point its ring's size and the deployments that listen to it.
+#[derive(Clone, Debug, Default)]
+pub struct Interest {
+    /// (point, deployment): an observation of the point concerns the deployment.
+    pub inputs: Vec<(PointIndex, usize)>,
+    /// (point, deployment): a change of the point's value is an event to the deployment.
+    pub events: Vec<(PointIndex, usize)>,
+    /// (point, samples): the point's past is kept, at least this many samples.
+    pub rings: Vec<(PointIndex, usize)>,
+}
+
+/// Last values, rings and marks. Owned by one thread.
+#[derive(Debug)]
+pub struct Hub {
+    plant: Arc<Plant>,
+    values: Arc<LastValues>,
+    counters: Arc<HubCounters>,
+    inlets: Vec<Inlet>,
+    /// For every point: its inlet, or [`NONE`].
+    inlet_of: Vec<u32>,
+    rings: Vec<Ring>,
+    /// For every point: its ring, or [`NONE`].
+    ring_of: Vec<u32>,
+    listeners: Listeners,
+    watchers: Listeners,
+    /// For every point: the turn in which its listeners were last marked.
+    marked: Vec<u32>,
+    turn: u32,
+    concerned: Marks,
+    evented: Marks,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Deployments of each point, compressed: those of point p are `of[start[p]..start[p + 1]]`.
+#[derive(Debug)]
+struct Listeners {
+    start: Vec<u32>,
+    of: Vec<u32>,
+}
+
+/// A set of deployments that is cheap to add to and to drain.
+#[derive(Debug, Default)]
+struct Marks {
+    is_in: Vec<bool>,
+    list: Vec<usize>,
+}
+
+impl Hub {
+    /// A hub for a plant, writing into `values`.
+    pub fn new(
+        plant: Arc<Plant>,
+        values: Arc<LastValues>,
+        inlets: Vec<Inlet>,
+        interest: &Interest,
+        deployments: usize,
+        counters: Arc<HubCounters>,
+    ) -> Self {
+        let count = plant.points.len();
+        let mut inlet_of = vec![NONE; count];
+        for (at, inlet) in inlets.iter().enumerate() {
+            for point in inlet.points.iter() {
+                if let Some(slot) = inlet_of.get_mut(point.0 as usize) {
+                    *slot = at as u32;
+                }
+            }
+        }
+        let mut samples = vec![0_usize; count];
+        for (point, wanted) in &interest.rings {
+            if let Some(most) = samples.get_mut(point.0 as usize) {
+                *most = (*most).max(*wanted);
+            }
+        }
+        let mut rings = Vec::new();
+        let ring_of = samples
+            .into_iter()
+            .map(|wanted| {
+                if wanted == 0 {
+                    return NONE;
+                }
+                rings.push(Ring::new(wanted));
+                rings.len() as u32 - 1
+            })
+            .collect();
+        Self {
+            plant,
+            values,
+            counters,
+            inlets,
+            inlet_of,
+            rings,
+            ring_of,
+            listeners: Listeners::new(count, &interest.inputs),
+            watchers: Listeners::new(count, &interest.events),
+            marked: vec![0; count],
+            turn: 1,
+            concerned: Marks::new(deployments),
+            evented: Marks::new(deployments),
+        }
+    }
+
+    /// Takes what sources sent, within bounds. Returns whether there was anything.
+    pub fn take(&mut self) -> bool {
+        self.next_turn();
+        let mut any = false;
+        for at in 0..self.inlets.len() {
+            for _ in 0..MESSAGES_PER_TURN {
+                let Some(message) = self.inlets.get_mut(at).and_then(|i| i.receiver.next()) else {
+                    break;
+                };
+                any = true;
+                self.take_message(at, message);
+            }
+        }
+        any
+    }
+
+    /// Whether nothing waits.
+    pub fn is_idle(&self) -> bool {
+        self.inlets.iter().all(|inlet| inlet.receiver.is_empty())
+    }
+
+    /// Writes one observation that did not come from a source: an output of a deployment.
+    pub fn observe(
+        &mut self,
+        point: PointIndex,
+        value: &Value,
+        source_time: Timestamp,
+        receive_time: Timestamp,
+        status: Status,
+    ) {
+        let (kind, compact) = value.compact();
+        self.before_write(point, kind, compact);
+        self.values.write_value(point, value, source_time, receive_time, status);
+        self.after_write(point, kind, compact, source_time, status);
+    }
+
+    /// The deployments whose inputs were observed since the last call.
+    pub fn concerned(&mut self, mark: impl FnMut(usize)) {
+        self.concerned.drain(mark);
+    }
+
+    /// The deployments whose event happened since the last call.
+    pub fn evented(&mut self, mark: impl FnMut(usize)) {
+        self.evented.drain(mark);
+    }
+
+    /// The past of a point that a deployment asked to be kept.
+    pub fn input(&self, point: PointIndex) -> Option<Input<'_>> {
+        let ring = self.rings.get(*self.ring_of.get(point.0 as usize)? as usize)?;
+        let interpolation =
+            self.plant.point(point).map_or(Interpolation::Step, |p| p.interpolation);
+        Some(Input { ring, interpolation })
+    }
+
+    /// Makes more room for a point's past. Returns false at the bound.
+    pub fn grow(&mut self, point: PointIndex) -> bool {
+        let at = self.ring_of.get(point.0 as usize).copied().unwrap_or(NONE);
+        self.rings.get_mut(at as usize).is_some_and(Ring::grow)
+    }
+
+    /// Whether the source of a point has its machine. Outputs of deployments always do.
+    pub fn is_alive(&self, point: PointIndex) -> bool {
+        self.inlet(point).is_none_or(|inlet| inlet.session == SessionState::Alive)
+    }
+
+    /// The machine's present, for a point's source: `now` less the last block's lag.
+    pub fn present(&self, point: PointIndex, now: Timestamp) -> Timestamp {
+        let lag_ns = self.inlet(point).map_or(0, |inlet| inlet.lag_ns);
+        Timestamp::from_nanos(now.nanos().saturating_sub(lag_ns))
+    }
+
+    /// The last values.
+    pub fn values(&self) -> &Arc<LastValues> {
+        &self.values
+    }
+
+    /// The plant.
+    pub fn plant(&self) -> &Arc<Plant> {
+        &self.plant
+    }
+
+    fn inlet(&self, point: PointIndex) -> Option<&Inlet> {
+        self.inlets.get(*self.inlet_of.get(point.0 as usize)? as usize)
+    }
+
+    fn next_turn(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn == 0 {
+            self.marked.fill(0);
+            self.turn = 1;
+        }
+    }
+
+    fn take_message(&mut self, at: usize, message: Message) {
+        match message {
+            Message::Block(block) => {
+                self.take_block(&block);
+                let Some(inlet) = self.inlets.get_mut(at) else { return };
+                inlet.next_sequence = block.sequence + 1;
+                if let Some(newest) = block.source_time.iter().max() {
+                    inlet.lag_ns = block.receive_time.nanos().saturating_sub(*newest);
+                }
+                inlet.receiver.give_back(block);
+            }
+            Message::Gap(gap) => self.take_gap(at, &gap),
+            Message::Session(state) => self.take_session(at, state),
+        }
+    }
+
+    fn take_block(&mut self, block: &Block) {
+        let rows = block
+            .point
+            .iter()
+            .zip(&block.kind)
+            .zip(&block.value)
+            .zip(&block.source_time)
+            .zip(&block.status);
+        for (row, ((((point, kind), value), source_time), status)) in rows.enumerate() {
+            let point = PointIndex(*point);
+            let (kind, source_time) =
+                (ValueKind::from_u8(*kind), Timestamp::from_nanos(*source_time));
+            let status = Status(*status);
+            self.before_write(point, kind, *value);
+            if kind == ValueKind::Side {
+                let exact = block.exact(row);
+                self.values.write_value(point, &exact, source_time, block.receive_time, status);
+            } else {
+                self.values.write(point, kind, *value, source_time, block.receive_time, status);
+            }
+            self.after_write(point, kind, *value, source_time, status);
+        }
+        self.counters.observations.add(block.len() as u64);
+        self.counters.blocks.add(1);
+    }
+
+    /// Marks the watchers of a point whose value is about to change.
+    #[inline]
+    fn before_write(&mut self, point: PointIndex, kind: ValueKind, value: f64) {
+        let watchers = self.watchers.of(point);
+        if watchers.is_empty() {
+            return;
+        }
+        // A value of the side table counts as changed with every observation.
+        let changed = self.values.slot(point).is_some_and(|slot| {
+            slot.version > 0
+                && (slot.kind != kind
+                    || slot.value.to_bits() != value.to_bits()
+                    || kind == ValueKind::Side)
+        });
+        if changed {
+            watchers.iter().for_each(|deployment| self.evented.add(*deployment as usize));
+        }
+    }
+
+    /// Keeps the past of a point and marks its listeners, once a turn.
+    #[inline]
+    fn after_write(
+        &mut self,
+        point: PointIndex,
+        kind: ValueKind,
+        value: f64,
+        source_time: Timestamp,
+        status: Status,
+    ) {
+        let at = point.0 as usize;
+        let Some(ring) = self.ring_of.get(at) else { return };
+        if let Some(ring) = self.rings.get_mut(*ring as usize) {
+            let numeric = !matches!(kind, ValueKind::Empty | ValueKind::Side);
+            let status = if numeric { status } else { status.worst(Status::BAD_NO_DATA) };
+            ring.push(source_time, value, status);
+        }
+        if let Some(marked) = self.marked.get_mut(at)
+            && *marked != self.turn
+        {
+            *marked = self.turn;
+            for deployment in self.listeners.of(point) {
+                self.concerned.add(*deployment as usize);
+            }
+        }
+    }
+
+    fn take_gap(&mut self, at: usize, gap: &Gap) {
+        self.counters.gaps.add(1);
+        let Some(inlet) = self.inlets.get(at) else { return };
+        let points = if gap.points.is_empty() { &inlet.points } else { &gap.points };
+        for point in points.iter() {
+            let ring = self.ring_of.get(point.0 as usize).copied().unwrap_or(NONE);
+            if let Some(ring) = self.rings.get_mut(ring as usize) {
+                ring.mark_gap(gap.from, gap.to);
+            }
+        }
+    }
+
+    /// A lost machine's values stay, marked as what they are; its deployments look again.
+    fn take_session(&mut self, at: usize, state: SessionState) {
+        let Some(inlet) = self.inlets.get_mut(at) else { return };
+        inlet.session = state;
+        let points = Arc::clone(&inlet.points);
+        for point in points.iter() {
+            if state == SessionState::Lost
+                && let Some(slot) = self.values.slot(*point)
+                && slot.version > 0
+                && !slot.status.is_bad()
+            {
+                self.values
+                    .write_status(*point, Status::UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE);
+            }
+            for deployment in self.listeners.of(*point) {
+                self.concerned.add(*deployment as usize);
+            }
+        }
+    }
+}
+
+impl Listeners {
+    fn new(points: usize, pairs: &[(PointIndex, usize)]) -> Self {
+        let mut sorted: Vec<(u32, u32)> =
+            pairs.iter().map(|(point, deployment)| (point.0, *deployment as u32)).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut start = vec![0; points + 1];
+        for (point, _) in &sorted {
+            if let Some(next) = start.get_mut(*point as usize + 1) {
+                *next += 1;
+            }
+        }
+        for at in 1..start.len() {
+            start[at] += start[at - 1];
+        }
+        Self { start, of: sorted.into_iter().map(|(_, deployment)| deployment).collect() }
+    }
+
+    #[inline]
+    fn of(&self, point: PointIndex) -> &[u32] {
+        let at = point.0 as usize;
+        match (self.start.get(at), self.start.get(at + 1)) {
+            (Some(from), Some(to)) => self.of.get(*from as usize..*to as usize).unwrap_or(&[]),
+            _ => &[],
+        }
+    }
+}
+
+impl Marks {
+    fn new(size: usize) -> Self {
+        Self { is_in: vec![false; size], list: Vec::with_capacity(size) }
+    }
+
+    #[inline]
+    fn add(&mut self, at: usize) {
+        if let Some(is_in) = self.is_in.get_mut(at)
+            && !*is_in
+        {
+            *is_in = true;
+            self.list.push(at);
+        }
+    }
+
+    fn drain(&mut self, mut mark: impl FnMut(usize)) {
+        for at in self.list.drain(..) {
+            if let Some(is_in) = self.is_in.get_mut(at) {
+                *is_in = false;
+            }
+            mark(at);
+        }
+    }
+}

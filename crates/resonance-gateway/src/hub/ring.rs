@@ -1,0 +1,271 @@
+//! The recent past of one point, ordered by source time.
+
+use resonance_plant::{Interpolation, Status, Timestamp};
+
+/// The most samples a ring grows to.
+pub const RING_SAMPLES_MAX: usize = 1 << 16;
+
+/// One sample of a ring.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// When the source says it was so.
+    pub time: Timestamp,
+    /// The value in the point's unit.
+    pub value: f64,
+    /// How good it is.
+    pub status: Status,
+}
+
+/// The last 2^k samples of a point, oldest to newest by source time.
+#[derive(Debug)]
+pub struct Ring {
+    time: Box<[i64]>,
+    value: Box<[f64]>,
+    status: Box<[u32]>,
+    /// Samples ever kept; the newest is at `(count - 1) & mask`.
+    count: u64,
+    /// The last span in which samples are missing; empty where `to <= from`.
+    gap: (Timestamp, Timestamp),
+}
+
+impl Ring {
+    /// A ring for at least `samples` samples.
+    pub fn new(samples: usize) -> Self {
+        let capacity = samples.clamp(2, RING_SAMPLES_MAX).next_power_of_two();
+        Self {
+            time: vec![0; capacity].into(),
+            value: vec![0.0; capacity].into(),
+            status: vec![0; capacity].into(),
+            count: 0,
+            gap: (Timestamp::EPOCH, Timestamp::EPOCH),
+        }
+    }
+
+    /// Samples held.
+    pub fn len(&self) -> usize {
+        usize::try_from(self.count).map_or(self.capacity(), |count| count.min(self.capacity()))
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Samples that fit.
+    pub fn capacity(&self) -> usize {
+        self.time.len()
+    }
+
+    /// Whether older samples were dropped for newer ones.
+    pub fn has_wrapped(&self) -> bool {
+        self.count > self.capacity() as u64
+    }
+
+    /// Adds a sample. One that is older than the newest is put in its place; one that repeats a
+    /// source time replaces the sample of that time.
+    #[inline]
+    pub fn push(&mut self, time: Timestamp, value: f64, status: Status) {
+        let newest = self.slot(0);
+        if self.count > 0 && time.nanos() <= self.time[newest] {
+            self.insert(time, value, status);
+            return;
+        }
+        let slot = self.count as usize & (self.capacity() - 1);
+        self.time[slot] = time.nanos();
+        self.value[slot] = value;
+        self.status[slot] = status.0;
+        self.count += 1;
+    }
+
+    /// The sample `back` places before the newest. `None` past the oldest.
+    #[inline]
+    pub fn back(&self, back: usize) -> Option<Sample> {
+        (back < self.len()).then(|| {
+            let slot = self.slot(back);
+            Sample {
+                time: Timestamp::from_nanos(self.time[slot]),
+                value: self.value[slot],
+                status: Status(self.status[slot]),
+            }
+        })
+    }
+
+    /// Says that samples between two moments are missing.
+    pub fn mark_gap(&mut self, from: Timestamp, to: Timestamp) {
+        self.gap = (from, to);
+    }
+
+    /// Whether samples are known to be missing between two moments.
+    pub fn has_gap_within(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.gap.1 > self.gap.0 && self.gap.0 < to && self.gap.1 > from
+    }
+
+    /// Doubles the ring, keeping its samples. Returns false at the bound.
+    pub fn grow(&mut self) -> bool {
+        if self.capacity() >= RING_SAMPLES_MAX {
+            return false;
+        }
+        let mut larger = Self::new(self.capacity() * 2);
+        for back in (0..self.len()).rev() {
+            if let Some(sample) = self.back(back) {
+                larger.push(sample.time, sample.value, sample.status);
+            }
+        }
+        larger.gap = self.gap;
+        *self = larger;
+        true
+    }
+
+    /// Walks backwards through time; see [`Walk::at`].
+    pub fn walk(&self) -> Walk<'_> {
+        Walk { ring: self, back: 0 }
+    }
+
+    fn slot(&self, back: usize) -> usize {
+        (self.count as usize).wrapping_sub(1 + back) & (self.capacity() - 1)
+    }
+
+    /// Puts a late sample in its place, dropping it where it is older than all that is held and
+    /// the ring is full.
+    fn insert(&mut self, time: Timestamp, value: f64, status: Status) {
+        let len = self.len();
+        let place = (0..len).find(|back| self.time[self.slot(*back)] <= time.nanos());
+        if let Some(back) = place
+            && self.time[self.slot(back)] == time.nanos()
+        {
+            let slot = self.slot(back);
+            self.value[slot] = value;
+            self.status[slot] = status.0;
+            return;
+        }
+        let newer = place.unwrap_or(len);
+        if newer == self.capacity() {
+            return;
+        }
+        self.count += 1;
+        for back in 0..newer {
+            let (to, from) = (self.slot(back), self.slot(back + 1));
+            self.time[to] = self.time[from];
+            self.value[to] = self.value[from];
+            self.status[to] = self.status[from];
+        }
+        let slot = self.slot(newer);
+        self.time[slot] = time.nanos();
+        self.value[slot] = value;
+        self.status[slot] = status.0;
+    }
+}
+
+/// A walk through a ring towards older samples.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    ring: &'a Ring,
+    back: usize,
+}
+
+impl Walk<'_> {
+    /// The value at a moment, by the point's interpolation. Moments must not grow from call to
+    /// call. `None` where the ring does not reach back that far.
+    pub fn at(&mut self, moment: Timestamp, interpolation: Interpolation) -> Option<Sample> {
+        let held = loop {
+            let sample = self.ring.back(self.back)?;
+            if sample.time <= moment {
+                break sample;
+            }
+            self.back += 1;
+        };
+        let next = self.back.checked_sub(1).and_then(|newer| self.ring.back(newer));
+        Some(match (interpolation, next) {
+            (Interpolation::Linear, Some(next)) => {
+                between(held, next, moment, next.value - held.value)
+            }
+            (Interpolation::Angle, Some(next)) => {
+                between(held, next, moment, short_way(held.value, next.value))
+            }
+            _ => held,
+        })
+    }
+}
+
+fn between(held: Sample, next: Sample, moment: Timestamp, difference: f64) -> Sample {
+    let span = next.time.since(held.time) as f64;
+    let share = if span > 0.0 { moment.since(held.time) as f64 / span } else { 0.0 };
+    Sample {
+        time: moment,
+        value: held.value + difference * share,
+        status: held.status.worst(next.status),
+    }
+}
+
+/// The difference from one angle in degrees to another, the short way round.
+fn short_way(from: f64, to: f64) -> f64 {
+    (to - from + 180.0).rem_euclid(360.0) - 180.0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(at: i64) -> Timestamp {
+        Timestamp::from_millis(at)
+    }
+
+    fn values(ring: &Ring) -> Vec<f64> {
+        (0..ring.len()).rev().filter_map(|back| ring.back(back)).map(|s| s.value).collect()
+    }
+
+    #[test]
+    fn late_samples_find_their_place_and_repeats_replace() {
+        let mut ring = Ring::new(4);
+        for (time, value) in [(10, 1.0), (30, 3.0), (20, 2.0), (30, 3.5), (5, 0.5)] {
+            ring.push(ms(time), value, Status::GOOD);
+        }
+        assert_eq!(values(&ring), [0.5, 1.0, 2.0, 3.5]);
+        ring.push(ms(1), 0.1, Status::GOOD);
+        assert_eq!(values(&ring), [0.5, 1.0, 2.0, 3.5], "older than a full ring");
+        ring.push(ms(40), 4.0, Status::GOOD);
+        assert_eq!(values(&ring), [1.0, 2.0, 3.5, 4.0]);
+    }
+
+    #[test]
+    fn moments_are_held_or_interpolated() {
+        let mut ring = Ring::new(4);
+        ring.push(ms(0), 350.0, Status::GOOD);
+        ring.push(ms(100), 10.0, Status::UNCERTAIN);
+        let at = |moment, how| ring.walk().at(ms(moment), how).map(|s| (s.value, s.status));
+        assert_eq!(at(50, Interpolation::Step), Some((350.0, Status::GOOD)));
+        assert_eq!(at(50, Interpolation::Linear), Some((180.0, Status::UNCERTAIN)));
+        assert_eq!(at(50, Interpolation::Angle), Some((360.0, Status::UNCERTAIN)));
+        assert_eq!(at(200, Interpolation::Linear), Some((10.0, Status::UNCERTAIN)));
+        assert_eq!(at(-1, Interpolation::Step), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_ring_is_the_newest_samples_in_order(times in prop::collection::vec(0_i64..60, 1..80)) {
+            let mut ring = Ring::new(16);
+            let mut model = std::collections::BTreeMap::new();
+            for (at, time) in times.iter().enumerate() {
+                let full = model.len() >= 16;
+                let oldest = model.keys().next().copied();
+                if !full || oldest.is_some_and(|o| *time >= o) {
+                    model.insert(*time, at as f64);
+                    if model.len() > 16 { model.pop_first(); }
+                }
+                ring.push(ms(*time), at as f64, Status::GOOD);
+            }
+            prop_assert_eq!(values(&ring), model.values().copied().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn growing_changes_nothing_that_is_held(count in 1_i64..200) {
+            let mut ring = Ring::new(8);
+            (0..count).for_each(|t| ring.push(ms(t), t as f64, Status::GOOD));
+            let before = values(&ring);
+            prop_assert!(ring.grow());
+            prop_assert_eq!(values(&ring), before);
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! From a plan to a running gateway.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+
+use resonance_inference::package::VerifiedModel;
+use resonance_inference::{Engine, EngineError, Limits};
+use resonance_plant::{Clock, Code, Event, EventSink, LastValues, ModelUsed, PointIndex, Value};
+use tokio::sync::watch;
+
+use super::running::{Gateway, SinkFace, SourceFace};
+use crate::access::{Access, AccessError};
+use crate::deployments::deployment::{Deployment, window_of};
+use crate::deployments::fleet::{Fleet, Member};
+use crate::deployments::lane::Lane;
+use crate::deployments::shared::{Face, Faces};
+use crate::events::EventLog;
+use crate::hub::core::{Hub, HubCounters, Inlet, Interest};
+use crate::hub::ingest::{BlockSender, Waker, channel};
+use crate::hub::run;
+use crate::models::{Models, ServedModel};
+use crate::plan::{DeploymentPlan, Fallback, Plan, SourcePlan, Trigger};
+use crate::results::Results;
+use crate::servers::{self, Context};
+use crate::sinks;
+use crate::sources::{self, Link, Stop};
+use crate::spool::{Spool, SpoolError};
+use crate::status::{SinkCounters, SourceCounters};
+
+/// What a gateway is started with besides its plan.
+pub struct Options {
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// What runs models, or why nothing does.
+    pub engine: Result<Arc<dyn Engine>, EngineError>,
+    /// Bounds on models.
+    pub limits: Limits,
+}
+
+/// Why a gateway does not start. What can go wrong with one source, model or sink alone is an
+/// event, and the rest runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The events file cannot be written.
+    #[error("cannot write events to {path}: {error}")]
+    Events {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The users cannot be admitted.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// A server cannot listen.
+    #[error(transparent)]
+    Server(#[from] servers::ServerError),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Starts a gateway: spool, models, hub, servers, sinks, then sources.
+///
+/// # Errors
+/// Where events or spool cannot be written, or a server cannot listen. Nothing runs then.
+pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> {
+    let clock = Arc::clone(&options.clock);
+    let events = Arc::new(open_events(&plan)?);
+    let sink_events = Arc::clone(&events) as Arc<dyn EventSink>;
+    let access = Access::new(&plan.users, Arc::clone(&clock), Arc::clone(&sink_events))?;
+    let sink_ids: Vec<_> = plan.sinks.iter().map(|sink| Arc::clone(&sink.id)).collect();
+    let spool = Spool::open(&plan.spool, &sink_ids, Arc::clone(&clock), Arc::clone(&sink_events))?;
+    let results = Results::new(Some(spool.writer()));
+    let catalogue = Catalogue::load(&plan, &options, &sink_events);
+
+    let waker = Waker::default();
+    let values = Arc::new(LastValues::new(plan.plant.points.len()));
+    let hub_counters = Arc::new(HubCounters::default());
+    let (links, inlets) = source_links(&plan, &waker, &clock, &sink_events);
+    let faces = faces(&plan, &catalogue);
+    let mut interest = Interest::default();
+    let members = members(&plan, &faces, &catalogue, &spool, &mut interest);
+    let (lanes, members) = lanes(members, &plan, &catalogue, &waker, &sink_events, &clock);
+    let hub = Hub::new(
+        Arc::clone(&plan.plant),
+        Arc::clone(&values),
+        inlets,
+        &interest,
+        members.len(),
+        Arc::clone(&hub_counters),
+    );
+    let fleet =
+        Fleet::new(members, lanes, results.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
+    let hub_stop = Arc::new(AtomicBool::new(false));
+    let hub_thread = spawn_hub(hub, fleet, &waker, &clock, &hub_stop)?;
+
+    let deployments =
+        Faces::new(faces, waker.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
+    let mut gateway = Gateway {
+        started_at: clock.now(),
+        clock: Arc::clone(&clock),
+        events: Arc::clone(&events),
+        plant: Arc::clone(&plan.plant),
+        values: Arc::clone(&values),
+        results: results.clone(),
+        deployments: Arc::new(deployments),
+        hub_counters,
+        hub_stop,
+        waker,
+        hub_thread: Some(hub_thread),
+        spool: Some(Arc::new(spool)),
+        sources: Arc::default(),
+        sinks: Arc::default(),
+        source_threads: Vec::new(),
+        sink_tasks: Vec::new(),
+        servers: Arc::default(),
+        stop: watch::channel(false).0,
+    };
+    gateway.sources = Arc::new(links.iter().map(|(link, ..)| SourceFace::of(link)).collect());
+    gateway.start_sinks(&plan)?;
+    let context = Context {
+        plant: Arc::clone(&plan.plant),
+        values,
+        models: Arc::new(catalogue.models),
+        deployments: Arc::clone(&gateway.deployments) as _,
+        results,
+        events: Arc::clone(&events),
+        clock: Arc::clone(&clock),
+        access: Arc::new(access),
+        status: gateway.status_reader(),
+    };
+    if let Err(error) = servers::start(&plan.servers, &context, &gateway.servers).await {
+        gateway.stop().await;
+        return Err(error.into());
+    }
+    for (link, sender, source) in links {
+        let stop = gateway.stop.subscribe();
+        gateway.source_threads.push(spawn_source(&source, link, sender, stop)?);
+    }
+    sink_events.record(Event::new(clock.now(), Code::GatewayStarted, "gateway", "started"));
+    Ok(gateway)
+}
+
+fn open_events(plan: &Plan) -> Result<EventLog, StartError> {
+    match &plan.events_file {
+        None => Ok(EventLog::in_memory()),
+        Some(path) => EventLog::with_file(path)
+            .map_err(|error| StartError::Events { path: path.display().to_string(), error }),
+    }
+}
+
+/// Every model of a plan, loaded and checked, or refused.
+struct Catalogue {
+    models: Models,
+}
+
+impl Catalogue {
+    fn load(plan: &Plan, options: &Options, events: &Arc<dyn EventSink>) -> Self {
+        let mut wanted: BTreeMap<Arc<str>, Arc<VerifiedModel>> = BTreeMap::new();
+        let fallbacks =
+            plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
+                Fallback::FallBackTo(model) => Some(model),
+                Fallback::Fail | Fallback::HoldLast => None,
+            });
+        let deployed = plan.deployments.iter().map(|deployment| &deployment.model);
+        for model in plan.models.iter().chain(deployed).chain(fallbacks) {
+            wanted.entry(Arc::clone(&model.manifest.name)).or_insert_with(|| Arc::clone(model));
+        }
+        let report = |code, model: &VerifiedModel, message: String| {
+            let subject = format!("model/{}", model.manifest.name);
+            events.record(Event::new(options.clock.now(), code, &subject, message));
+        };
+        let engine = match &options.engine {
+            Ok(engine) => Some(engine),
+            Err(error) if wanted.is_empty() => {
+                tracing::info!("no engine, and no model that needs one: {error}");
+                None
+            }
+            Err(error) => {
+                let event = Event::new(
+                    options.clock.now(),
+                    Code::EngineUnavailable,
+                    "engine",
+                    error.to_string(),
+                );
+                events.record(event);
+                None
+            }
+        };
+        let mut served = Vec::new();
+        for model in wanted.into_values() {
+            if !model.files.is_signed() {
+                let message = format!("{} carries no signature", model.files.digest());
+                report(Code::ModelUnsigned, &model, message);
+            }
+            let Some(engine) = engine else { continue };
+            match ServedModel::load(Arc::clone(&model), engine.as_ref(), &options.limits) {
+                Ok(loaded) => {
+                    let message = format!(
+                        "{} {} on {}, trained on {} data",
+                        loaded.used.name,
+                        loaded.used.version,
+                        loaded.used.engine,
+                        loaded.used.trained_on
+                    );
+                    report(Code::ModelLoaded, &model, message);
+                    served.push(Arc::new(loaded));
+                }
+                Err(refused) => report(refused.code(), &model, refused.to_string()),
+            }
+        }
+        Self { models: Models::new(served) }
+    }
+
+    fn find(&self, model: &VerifiedModel) -> Option<&Arc<ServedModel>> {
+        self.models.find(&model.manifest.name, Some(&model.manifest.version))
+    }
+}
+
+type SourceLink = (Link, BlockSender, SourcePlan);
+
+fn source_links(
+    plan: &Plan,
+    waker: &Waker,
+    clock: &Arc<dyn Clock>,
+    events: &Arc<dyn EventSink>,
+) -> (Vec<SourceLink>, Vec<Inlet>) {
+    let one = |source: &SourcePlan| {
+        let (sender, receiver) = channel(waker.clone());
+        let points: Arc<[PointIndex]> = source.points.iter().map(|point| point.point).collect();
+        let link = Link {
+            id: Arc::clone(&source.id),
+            points: Arc::clone(&source.points),
+            clock: Arc::clone(clock),
+            events: Arc::clone(events),
+            counters: Arc::new(SourceCounters::default()),
+        };
+        ((link, sender, source.clone()), Inlet::new(receiver, points))
+    };
+    plan.sources.iter().map(one).unzip()
+}
+
+fn faces(plan: &Plan, catalogue: &Catalogue) -> Vec<Arc<Face>> {
+    let face = |deployment: &DeploymentPlan| {
+        let asset = plan
+            .plant
+            .assets
+            .get(deployment.asset)
+            .map_or_else(|| Arc::from(""), |asset| Arc::clone(&asset.id.0));
+        let used = catalogue
+            .find(&deployment.model)
+            .map_or_else(|| Arc::new(unserved(&deployment.model)), |model| Arc::clone(&model.used));
+        Arc::new(Face::new(Arc::clone(&deployment.id), asset, used))
+    };
+    plan.deployments.iter().map(face).collect()
+}
+
+/// The identity of a model that no engine serves.
+fn unserved(model: &VerifiedModel) -> ModelUsed {
+    ModelUsed {
+        name: Arc::clone(&model.manifest.name),
+        version: Arc::clone(&model.manifest.version),
+        digest: Arc::clone(model.files.digest()),
+        engine: "none".into(),
+        trained_on: Arc::clone(&model.manifest.training.data),
+        fallback: None,
+    }
+}
+
+fn members(
+    plan: &Plan,
+    faces: &[Arc<Face>],
+    catalogue: &Catalogue,
+    spool: &Spool,
+    interest: &mut Interest,
+) -> Vec<(Deployment, Option<Arc<ServedModel>>, Option<Arc<ServedModel>>)> {
+    let mut members = Vec::new();
+    for (at, (deployment, face)) in plan.deployments.iter().zip(faces).enumerate() {
+        let sequence = spool.last_sequence(&deployment.id);
+        let member = Deployment::new(deployment, &plan.plant, Arc::clone(face), sequence);
+        interest.inputs.extend(member.points().map(|point| (point, at)));
+        if let Trigger::Event(point) = deployment.trigger {
+            interest.events.push((point, at));
+        }
+        let rings = deployment.bindings.iter().map(|binding| binding.point);
+        interest.rings.extend(rings.map(|point| (point, ring_samples(plan, deployment, point))));
+        let fallback = match &deployment.fallback {
+            Fallback::FallBackTo(model) => catalogue.find(model).cloned(),
+            Fallback::Fail | Fallback::HoldLast => None,
+        };
+        members.push((member, catalogue.find(&deployment.model).cloned(), fallback));
+    }
+    members
+}
+
+/// Room for a window's samples, and for the observations between two of them.
+fn ring_samples(plan: &Plan, deployment: &DeploymentPlan, point: PointIndex) -> usize {
+    let window = window_of(&deployment.model.manifest);
+    let samples = window.samples.max(1) as usize;
+    let sampling_ms = plan
+        .sources
+        .iter()
+        .flat_map(|source| source.points.iter())
+        .find(|candidate| candidate.point == point)
+        .and_then(|candidate| candidate.sampling_ms)
+        .unwrap_or(100)
+        .max(1);
+    let per_step = window.period_ms.map_or(1, |period| period.div_ceil(sampling_ms).max(1));
+    samples * per_step as usize * 5 / 4 + 2
+}
+
+/// One lane for each model that is deployed, and each deployment with the places of its lanes.
+fn lanes(
+    members: Vec<(Deployment, Option<Arc<ServedModel>>, Option<Arc<ServedModel>>)>,
+    plan: &Plan,
+    catalogue: &Catalogue,
+    waker: &Waker,
+    events: &Arc<dyn EventSink>,
+    clock: &Arc<dyn Clock>,
+) -> (Vec<Lane>, Vec<Member>) {
+    let mut lanes: Vec<Lane> = Vec::new();
+    let mut lane_of = |served: Option<Arc<ServedModel>>| -> Option<usize> {
+        let served = served?;
+        if let Some(at) = lanes.iter().position(|lane| Arc::ptr_eq(&lane.served, &served)) {
+            return Some(at);
+        }
+        match Lane::new(Arc::clone(&served), waker) {
+            Ok(lane) => {
+                lanes.push(lane);
+                Some(lanes.len() - 1)
+            }
+            Err(error) => {
+                let subject = format!("model/{}", served.used.name);
+                let event =
+                    Event::new(clock.now(), Code::ModelRefused, &subject, error.to_string());
+                events.record(event);
+                None
+            }
+        }
+    };
+    let mut out = Vec::new();
+    for ((deployment, own, fallback), planned) in members.into_iter().zip(&plan.deployments) {
+        let (lane, fallback_lane) = (lane_of(own), lane_of(fallback));
+        let (state, reason) = match lane.or(fallback_lane) {
+            Some(_) => (crate::status::DeploymentState::Ready, "waiting for inputs"),
+            None => (crate::status::DeploymentState::Faulted, "its model was refused"),
+        };
+        deployment.face.set_state(state, reason);
+        if lane.is_none() && catalogue.find(&planned.model).is_some() {
+            tracing::debug!(deployment = %planned.id, "the model serves but cannot be deployed");
+        }
+        out.push(Member::new(deployment, lane, fallback_lane));
+    }
+    (lanes, out)
+}
+
+fn spawn_hub(
+    hub: Hub,
+    fleet: Fleet,
+    waker: &Waker,
+    clock: &Arc<dyn Clock>,
+    stop: &Arc<AtomicBool>,
+) -> Result<JoinHandle<()>, std::io::Error> {
+    let (waker, clock, stop) = (waker.clone(), Arc::clone(clock), Arc::clone(stop));
+    std::thread::Builder::new()
+        .name("hub".into())
+        .spawn(move || run::run(hub, fleet, &waker, clock.as_ref(), &stop))
+}
+
+fn spawn_source(
+    plan: &SourcePlan,
+    link: Link,
+    sender: BlockSender,
+    stop: Stop,
+) -> Result<JoinHandle<()>, std::io::Error> {
+    let source = sources::build(plan);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("source-{}", plan.id)).spawn(move || {
+        let (events, clock, id) =
+            (Arc::clone(&link.events), Arc::clone(&link.clock), Arc::clone(&link.id));
+        if let Err(error) = runtime.block_on(source.run(link, sender, stop)) {
+            let subject = format!("source/{id}");
+            let event = Event::new(clock.now(), Code::SourceRefused, &subject, error.to_string());
+            events.record(event.with("final", Value::Boolean(true)));
+        }
+    })
+}
+
+impl SourceFace {
+    fn of(link: &Link) -> Self {
+        Self {
+            id: Arc::clone(&link.id),
+            points: link.points.len(),
+            counters: Arc::clone(&link.counters),
+        }
+    }
+}
+
+impl Gateway {
+    fn start_sinks(&mut self, plan: &Plan) -> Result<(), StartError> {
+        let Some(spool) = &self.spool else { return Ok(()) };
+        let mut faces = Vec::new();
+        for sink in &plan.sinks {
+            let counters = Arc::new(SinkCounters::default());
+            let delivery = sinks::Delivery {
+                id: Arc::clone(&sink.id),
+                cursor: spool.cursor(&sink.id, Arc::clone(&counters))?,
+                clock: Arc::clone(&self.clock),
+                events: Arc::clone(&self.events) as Arc<dyn EventSink>,
+                counters: Arc::clone(&counters),
+            };
+            let stop = self.stop.subscribe();
+            let (events, clock, id) =
+                (Arc::clone(&self.events), Arc::clone(&self.clock), Arc::clone(&sink.id));
+            let running = sinks::build(sink).run(delivery, stop);
+            self.sink_tasks.push(tokio::spawn(async move {
+                if let Err(error) = running.await {
+                    let subject = format!("sink/{id}");
+                    events.record(Event::new(
+                        clock.now(),
+                        Code::SinkRefused,
+                        &subject,
+                        error.to_string(),
+                    ));
+                }
+            }));
+            faces.push(SinkFace { id: Arc::clone(&sink.id), counters });
+        }
+        self.sinks = Arc::new(faces);
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! A running gateway.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+
+use resonance_plant::{Clock, Code, Event, EventSink, LastValues, Plant, Timestamp};
+use tokio::sync::watch;
+
+use crate::deployments::Deployments;
+use crate::events::EventLog;
+use crate::hub::core::HubCounters;
+use crate::hub::ingest::Waker;
+use crate::hub::run;
+use crate::results::Results;
+use crate::servers::RunningServers;
+use crate::spool::Spool;
+use crate::status::{SinkCounters, SinkStatus, SourceCounters, SourceStatus, SpoolStatus, Status};
+
+/// A running gateway. Ends only with [`Gateway::stop`].
+pub struct Gateway {
+    pub(super) started_at: Timestamp,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Arc<EventLog>,
+    pub(super) plant: Arc<Plant>,
+    pub(super) values: Arc<LastValues>,
+    pub(super) results: Results,
+    pub(super) deployments: Arc<dyn Deployments>,
+    pub(super) hub_counters: Arc<HubCounters>,
+    pub(super) hub_stop: Arc<AtomicBool>,
+    pub(super) waker: Waker,
+    pub(super) hub_thread: Option<JoinHandle<()>>,
+    pub(super) spool: Option<Arc<Spool>>,
+    pub(super) sources: Arc<Vec<SourceFace>>,
+    pub(super) sinks: Arc<Vec<SinkFace>>,
+    pub(super) source_threads: Vec<JoinHandle<()>>,
+    pub(super) sink_tasks: Vec<tokio::task::JoinHandle<()>>,
+    pub(super) servers: Arc<RunningServers>,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gateway(since {})", self.started_at)
+    }
+}
+
+/// A source as status sees it.
+#[derive(Debug)]
+pub(super) struct SourceFace {
+    pub(super) id: Arc<str>,
+    pub(super) points: usize,
+    pub(super) counters: Arc<SourceCounters>,
+}
+
+/// A sink as status sees it.
+#[derive(Debug)]
+pub(super) struct SinkFace {
+    pub(super) id: Arc<str>,
+    pub(super) counters: Arc<SinkCounters>,
+}
+
+impl Gateway {
+    /// Assets and points.
+    pub fn plant(&self) -> &Arc<Plant> {
+        &self.plant
+    }
+
+    /// The last value of every point.
+    pub fn values(&self) -> &Arc<LastValues> {
+        &self.values
+    }
+
+    /// Results, live.
+    pub fn results(&self) -> &Results {
+        &self.results
+    }
+
+    /// Events, recent and live.
+    pub fn events(&self) -> &Arc<EventLog> {
+        &self.events
+    }
+
+    /// The deployments.
+    pub fn deployments(&self) -> &Arc<dyn Deployments> {
+        &self.deployments
+    }
+
+    /// The gateway at this moment.
+    pub fn status(&self) -> Status {
+        (self.status_reader())()
+    }
+
+    /// Reads the gateway's status from any thread, for as long as it is kept.
+    pub fn status_reader(&self) -> Arc<dyn Fn() -> Status + Send + Sync> {
+        let clock = Arc::clone(&self.clock);
+        let started_at = self.started_at;
+        let (sources, sinks) = (Arc::clone(&self.sources), Arc::clone(&self.sinks));
+        let deployments = Arc::clone(&self.deployments);
+        let (hub, servers) = (Arc::clone(&self.hub_counters), Arc::clone(&self.servers));
+        // A reader must not keep the spool open after the gateway stopped.
+        let spool = self.spool.as_ref().map(Arc::downgrade);
+        Arc::new(move || Status {
+            at: clock.now(),
+            started_at,
+            version: env!("CARGO_PKG_VERSION"),
+            sources: sources.iter().map(SourceFace::status).collect(),
+            hub: hub.status(),
+            deployments: deployments.status(),
+            sinks: sinks.iter().map(SinkFace::status).collect(),
+            servers: servers.status(),
+            spool: spool
+                .as_ref()
+                .and_then(std::sync::Weak::upgrade)
+                .map_or_else(SpoolStatus::default, |spool| spool.status()),
+        })
+    }
+
+    /// Stops sources, lets the hub finish what it has, then stops servers and sinks and closes
+    /// the spool.
+    pub async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        join_all(std::mem::take(&mut self.source_threads)).await;
+        run::stop(&self.hub_stop, &self.waker);
+        join_all(self.hub_thread.take().into_iter().collect()).await;
+        self.servers.stop().await;
+        for task in std::mem::take(&mut self.sink_tasks) {
+            // A sink that panicked has said so on standard error.
+            let _ = task.await;
+        }
+        let now = self.clock.now();
+        self.events.record(Event::new(now, Code::GatewayStopped, "gateway", "stopped"));
+        if let Some(spool) = self.spool.take().and_then(Arc::into_inner) {
+            let _ = tokio::task::spawn_blocking(move || spool.close()).await;
+        }
+    }
+}
+
+async fn join_all(threads: Vec<JoinHandle<()>>) {
+    let joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            // A thread that panicked has said so on standard error.
+            let _ = thread.join();
+        }
+    });
+    let _ = joined.await;
+}
+
+impl SourceFace {
+    fn status(&self) -> SourceStatus {
+        let counters = &self.counters;
+        let last_message = counters.last_message.value();
+        SourceStatus {
+            id: Arc::clone(&self.id),
+            connection: counters.connection.value(),
+            points: self.points,
+            observations: counters.observations.value(),
+            gaps: counters.gaps.value(),
+            sequence_gaps: counters.sequence_gaps.value(),
+            overflows: counters.overflows.value(),
+            refused: counters.refused.value(),
+            times_replaced: counters.times_replaced.value(),
+            reconnects: counters.reconnects.value(),
+            clock_offset_us: counters.clock_offset_us.value(),
+            last_message: (last_message != 0).then(|| Timestamp::from_nanos(last_message)),
+        }
+    }
+}
+
+impl SinkFace {
+    fn status(&self) -> SinkStatus {
+        let counters = &self.counters;
+        SinkStatus {
+            id: Arc::clone(&self.id),
+            connection: counters.connection.value(),
+            delivered: counters.delivered.value(),
+            failed: counters.failed.value(),
+            waiting: counters.waiting.value(),
+            dropped: counters.dropped.value(),
+        }
+    }
+}
