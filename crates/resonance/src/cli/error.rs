@@ -1,6 +1,5 @@
 //! Why a command ends without having done its work, and the exit code that says so.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The exit codes, as the help text lists them.
@@ -33,14 +32,6 @@ pub(crate) enum CliError {
     #[error("{0}")]
     #[expect(dead_code, reason = "commands that do more than check come with their own work")]
     Failed(String),
-    /// A file cannot be read or written.
-    #[error("{}: {error}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What the operating system says.
-        error: std::io::Error,
-    },
     /// Standard output is gone or full.
     #[error("standard output: {0}")]
     Output(std::io::Error),
@@ -56,7 +47,7 @@ impl CliError {
             // Whoever reads our output has had enough, as `resonance ... | head` does.
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Failed(_) | Self::Output(_) => Exit::Failed,
-            Self::Refused(_) | Self::File { .. } => Exit::Refused,
+            Self::Refused(_) => Exit::Refused,
             Self::Internal(_) => Exit::Internal,
         }
     }

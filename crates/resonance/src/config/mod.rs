@@ -1,4 +1,140 @@
 //! The plant file: reading it, telling every mistake in it at once, and turning it into a plan.
+//!
+//! A file passes three stages. [`structure`] holds the parsed text against the JSON Schema;
+//! `checks` looks at what a schema cannot say, on the parsed text too, so that it works on what
+//! is right in a file that is elsewhere wrong; only a file without errors is deserialized and
+//! resolved, together with its model packages, into a `Plan`.
 
+mod checks;
+mod diagnostic;
+mod document;
 pub(crate) mod element;
+mod nearest;
+mod report;
 pub(crate) mod schema;
+mod structure;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use diagnostic::{Diagnostic, Diagnostics, Mistake, Place};
+use document::Document;
+use element::PlantFile;
+pub(crate) use report::Report;
+
+/// The largest plant file, bytes: more than 10,000 points need.
+pub(crate) const PLANT_BYTES_MAX: u64 = 32 << 20;
+
+/// A commented plant file that passes every check but for the model package it names.
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+
+/// A plant file's text.
+#[derive(Clone, Debug)]
+pub(crate) struct PlantText {
+    path: PathBuf,
+    text: String,
+}
+
+/// Why a plant file cannot even be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// It cannot be read.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// It is larger than any plant file.
+    #[error(
+        "{}: larger than the {PLANT_BYTES_MAX} bytes a plant file may have; is it a plant file?",
+        path.display()
+    )]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It is no text.
+    #[error("{}: byte {at} is not UTF-8; save the file as UTF-8", path.display())]
+    NotText {
+        /// Which file.
+        path: PathBuf,
+        /// The first byte that is not.
+        at: usize,
+    },
+}
+
+impl PlantText {
+    /// Reads a plant file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is too large or no text.
+    pub(crate) fn read(path: &Path) -> Result<Self, ReadError> {
+        let refuse = |error| ReadError::File { path: path.to_owned(), error };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(refuse)?;
+        file.take(PLANT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(refuse)?;
+        if bytes.len() as u64 > PLANT_BYTES_MAX {
+            return Err(ReadError::TooLarge { path: path.to_owned() });
+        }
+        let text = String::from_utf8(bytes).map_err(|error| ReadError::NotText {
+            path: path.to_owned(),
+            at: error.utf8_error().valid_up_to(),
+        })?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// A plant file that is in memory; paths in it are relative to the folder of `path`.
+    pub(crate) fn from_memory(path: &Path, text: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), text: text.into() }
+    }
+
+    /// The folder that paths in the file are relative to.
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Checks the file itself; model packages are not opened.
+    pub(crate) fn check(&self) -> Report {
+        let mut found = Diagnostics::default();
+        let document = Document::parse(&self.text, &mut found);
+        let secrets = document.secrets();
+        let _ = understand(document, self.folder(), &mut found);
+        self.report(secrets, found)
+    }
+
+    fn report(&self, secrets: Vec<std::ops::Range<usize>>, found: Diagnostics) -> Report {
+        Report::new(self.path.display().to_string(), self.text.clone(), secrets, found)
+    }
+}
+
+/// The plant file that a document is; `None` where it has errors.
+fn understand(document: Document<'_>, folder: &Path, out: &mut Diagnostics) -> Option<PlantFile> {
+    if out.errors() > 0 {
+        structure::check_fragments(&schema::plant_file(), &document.root(), out);
+        return None;
+    }
+    structure::check(&schema::plant_file(), &document.root(), out);
+    checks::check(&document.root(), folder, out);
+    if out.errors() > 0 {
+        return None;
+    }
+    match deserialize(document) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let place = Place { span: error.span().unwrap_or(0..0), path: String::new() };
+            let unexpected = Diagnostic::error(Mistake::Unexpected, &place, error.message());
+            out.push(unexpected.remedy("please report this: the checks should have said it"));
+            None
+        }
+    }
+}
+
+fn deserialize(document: Document<'_>) -> Result<PlantFile, toml::de::Error> {
+    use serde::Deserialize;
+    PlantFile::deserialize(toml::de::ValueDeserializer::from(document.into_root()))
+}

@@ -1,0 +1,190 @@
+//! `[[asset]]` and `[[asset.point]]`.
+
+use resonance_plant::{DataType, QuantityKind, SemanticId, Unit};
+
+use super::addresses::node_id_problem;
+use super::{Check, Diagnostic, Mistake};
+use crate::config::document::Node;
+
+pub(super) fn check(check: &mut Check<'_, '_>, asset: &Node<'_>) {
+    source_exists(check, asset);
+    for point in asset.list("point") {
+        point_source(check, asset, &point);
+        unit_measures(check, &point);
+        semantics(check, &point);
+        let data_type = point.text_at("type").and_then(|(name, _)| DataType::from_name(name));
+        if let Some(data_type) = data_type {
+            only_for_its_type(check, &point, data_type);
+        }
+        range_is_one(check, &point);
+        deadband(check, &point);
+        check.at_least_one(&point, &["max_age_ms", "sampling_ms"]);
+    }
+}
+
+fn source_exists(check: &mut Check<'_, '_>, table: &Node<'_>) {
+    let Some((source, node)) = table.text_at("source") else { return };
+    if check.names.sources.contains(source) {
+        return;
+    }
+    let names: Vec<&str> = check.names.sources.iter().copied().collect();
+    let nearest = check.out.nearest(source, names.iter().copied());
+    let remedy = match names.as_slice() {
+        [] => "add a [[source]] with this id".to_owned(),
+        few if few.len() <= 8 => format!("sources: {}", few.join(", ")),
+        many => format!("write the id of one of the {} sources", many.len()),
+    };
+    let message = format!("no source is called {source:?}");
+    check.out.push(
+        Diagnostic::error(Mistake::UnknownName, &node.place, message)
+            .nearest(nearest)
+            .remedy(remedy),
+    );
+}
+
+fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
+    source_exists(check, point);
+    if !point.has("source") && !asset.has("source") {
+        let name = point.text_at("name").map_or("", |(name, _)| name);
+        let message = format!("the point {name:?} has no source");
+        let remedy = "add `source` to the point, or to its asset for all its points";
+        check.error(Mistake::MissingKey, &point.place, message, remedy);
+    }
+    // Every source is an OPC UA server so far.
+    if let Some((address, node)) = point.text_at("address")
+        && let Some(problem) = node_id_problem(address)
+    {
+        let message = format!("{address:?} is not an OPC UA node id: {problem}");
+        let remedy = "write ns=NUMBER;s=TEXT or ns=NUMBER;i=NUMBER, as the machine's server names \
+                      the node";
+        check.error(Mistake::InvalidValue, &node.place, message, remedy);
+    }
+}
+
+fn unit_measures(check: &mut Check<'_, '_>, point: &Node<'_>) {
+    let unit = point.text_at("unit").and_then(|(c, n)| Some((Unit::from_code(c)?, n)));
+    let kind = point.text_at("quantity").and_then(|(q, n)| Some((QuantityKind::from_name(q)?, n)));
+    let units_of = |kind: QuantityKind| {
+        Unit::all()
+            .filter(move |unit| unit.measures(kind))
+            .map(|unit| format!("{} ({}, {})", unit.code(), unit.symbol(), unit.name()))
+    };
+    match (unit, kind) {
+        (Some((unit, node)), Some((kind, _))) if !unit.measures(kind) => {
+            let message = format!(
+                "{} ({}) measures {}, not {kind}",
+                unit.code(),
+                unit.name(),
+                unit.quantity()
+            );
+            check.out.push(
+                Diagnostic::error(Mistake::UnitClash, &node.place, message)
+                    .candidates(units_of(kind))
+                    .remedy(format!(
+                        "write a unit of {kind}, or quantity = \"{}\"",
+                        unit.quantity()
+                    )),
+            );
+        }
+        (None, Some((kind, node))) if !point.has("unit") && needs_unit(kind) => {
+            let message = format!("a {kind} without a unit means nothing");
+            check.out.push(
+                Diagnostic::error(Mistake::MissingKey, &node.place, message)
+                    .candidates(units_of(kind))
+                    .remedy("add `unit`"),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn needs_unit(kind: QuantityKind) -> bool {
+    !matches!(kind, QuantityKind::Dimensionless | QuantityKind::Ratio | QuantityKind::Count)
+}
+
+fn semantics(check: &mut Check<'_, '_>, point: &Node<'_>) {
+    if let Some((text, node)) = point.text_at("semantic_id")
+        && let Err(problem) = SemanticId::parse(text)
+    {
+        let message = format!("{text:?} is not a semantic id: {problem}");
+        let remedy = "write a URI such as urn:example:spindle:load, or an IRDI such as \
+                      0173-1#02-AAH996#003";
+        check.error(Mistake::InvalidValue, &node.place, message, remedy);
+    }
+    if let Some(qualifier) = point.get("qualifier")
+        && !point.has("semantic_id")
+    {
+        let message = "a qualifier says which component a semantic id is about; there is none";
+        check.error(Mistake::Contradiction, &qualifier.place, message, "add `semantic_id`");
+    }
+}
+
+/// Keys that mean nothing for some types of values.
+fn only_for_its_type(check: &mut Check<'_, '_>, point: &Node<'_>, data_type: DataType) {
+    let number = data_type.is_numeric() && data_type != DataType::Boolean;
+    let numbers = number || data_type == DataType::Float64Array;
+    let whole = number && !matches!(data_type, DataType::Float32 | DataType::Float64);
+    for (key, fits, needs) in [
+        ("unit", numbers, "numbers"),
+        ("quantity", numbers, "numbers"),
+        ("range", numbers, "numbers"),
+        ("deadband", number, "single numbers"),
+        ("labels", whole || data_type == DataType::Boolean, "whole numbers and booleans"),
+    ] {
+        if let (false, Some(value)) = (fits, point.get(key)) {
+            let message = format!("`{key}` is for {needs}; the type is {}", data_type.name());
+            let remedy = format!("take `{key}` away, or correct the type");
+            check.error(Mistake::Contradiction, &value.place, message, remedy);
+        }
+    }
+    if let Some((how, node)) = point.text_at("interpolation")
+        && matches!(how, "linear" | "angle" | "counter")
+        && !number
+    {
+        let message = format!("{} values have no {how} interpolation", data_type.name());
+        let remedy = "write step or category, or correct the type";
+        check.error(Mistake::Contradiction, &node.place, message, remedy);
+    }
+    let labels = point.list("labels");
+    if data_type == DataType::Boolean
+        && labels.len() > 2
+        && let Some(third) = labels.get(2)
+    {
+        let message = format!("{} labels for the two values of a boolean", labels.len());
+        check.error(Mistake::OutOfBounds, &third.place, message, "give two: of false, of true");
+    }
+    if let (Some(_), Some(labels)) = (point.get("unit"), point.get("labels")) {
+        let message = "labels name states, and states have no unit";
+        check.error(Mistake::Contradiction, &labels.place, message, "keep one of the two");
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for label in labels {
+        if let Some(text) = label.text()
+            && !seen.insert(text)
+        {
+            let message = format!("two states are called {text:?}");
+            check.error(Mistake::Duplicate, &label.place, message, "give each state its own name");
+        }
+    }
+}
+
+fn range_is_one(check: &mut Check<'_, '_>, point: &Node<'_>) {
+    let Some(range) = point.get("range") else { return };
+    let bounds: Vec<f64> = range.items().filter_map(|bound| bound.number()).collect();
+    if let [low, high] = bounds.as_slice()
+        && low >= high
+    {
+        let message = format!("the range from {low} to {high} is empty");
+        let remedy = "write the least value first, then the greatest";
+        check.error(Mistake::OutOfBounds, &range.place, message, remedy);
+    }
+}
+
+fn deadband(check: &mut Check<'_, '_>, point: &Node<'_>) {
+    if let Some(deadband) = point.get("deadband")
+        && deadband.number().is_some_and(|width| width < 0.0)
+    {
+        let remedy = "write how large a change must be to be reported, or leave it out";
+        check.error(Mistake::OutOfBounds, &deadband.place, "a deadband is not negative", remedy);
+    }
+}

@@ -1,0 +1,119 @@
+//! `[server.opcua]`, `[server.http]` and `[[user]]`.
+
+use std::net::SocketAddr;
+
+use super::{Check, Diagnostic, Mistake};
+use crate::config::document::Node;
+
+pub(super) fn check(check: &mut Check<'_, '_>, root: &Node<'_>) {
+    let users = root.list("user");
+    for user in &users {
+        user_name(check, user);
+    }
+    let Some(server) = root.get("server") else { return };
+    let mut taken: Option<SocketAddr> = None;
+    for kind in ["opcua", "http"] {
+        let Some(server) = server.get(kind) else { continue };
+        let address = listen(check, &server);
+        if let Some(address) = address
+            && let Some((_, node)) = server.text_at("listen")
+            && address.port() != 0
+            && taken == Some(address)
+        {
+            let message = format!("both servers listen on {address}");
+            check.error(Mistake::Duplicate, &node.place, message, "give each its own port");
+        }
+        taken = address;
+        let remote = address.is_some_and(|address| !address.ip().is_loopback());
+        match kind {
+            "opcua" => opcua(check, &server, remote, users.is_empty()),
+            _ => http(check, &server, remote, users.is_empty()),
+        }
+    }
+}
+
+fn user_name(check: &mut Check<'_, '_>, user: &Node<'_>) {
+    let Some((name, node)) = user.text_at("name") else { return };
+    if matches!(name, "system" | "anonymous") {
+        let message = format!("the name {name:?} is the product's own");
+        check.error(Mistake::Duplicate, &node.place, message, "choose another name");
+    }
+    // HTTP Basic authentication ends the name at the first colon (RFC 7617, 2).
+    if name.is_empty() || name.chars().any(|c| c == ':' || c.is_control()) {
+        let message = format!("{name:?} is not the name of a user");
+        let remedy = "write at least one character, no colon and no control characters";
+        check.error(Mistake::InvalidValue, &node.place, message, remedy);
+    }
+}
+
+fn listen(check: &mut Check<'_, '_>, server: &Node<'_>) -> Option<SocketAddr> {
+    let (text, node) = server.text_at("listen")?;
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let meant = match text.rsplit_once(':') {
+        Some(("localhost", _)) => port.map(|port| format!("127.0.0.1:{port}")),
+        Some(("" | "*", _)) => port.map(|port| format!("0.0.0.0:{port}")),
+        None => text.parse::<u16>().ok().map(|port| format!("127.0.0.1:{port}")),
+        _ => None,
+    };
+    let message = format!("{text:?} is not an address with a port");
+    check.out.push(
+        Diagnostic::error(Mistake::InvalidValue, &node.place, message)
+            .nearest(meant)
+            .remedy("write IP:PORT, such as 127.0.0.1:8080, or [::1]:8080"),
+    );
+    None
+}
+
+/// Refuses `key = true` on a server that the network reaches.
+fn loopback_only(check: &mut Check<'_, '_>, server: &Node<'_>, key: &str, what: &str) {
+    if let Some(node) = server.get(key)
+        && node.truth() != Some(false)
+    {
+        let message = format!("{what}, and the server is reachable from the network");
+        let remedy = format!("take `{key}` away, or listen on 127.0.0.1");
+        check.error(Mistake::Exposed, &node.place, message, remedy);
+    }
+}
+
+fn opcua(check: &mut Check<'_, '_>, server: &Node<'_>, remote: bool, no_users: bool) {
+    if remote {
+        loopback_only(check, server, "allow_anonymous", "anyone may read");
+        loopback_only(check, server, "allow_none", "sessions need no protection");
+    }
+    let anonymous = server.get("allow_anonymous").and_then(|node| node.truth()) == Some(true);
+    nobody(check, server, anonymous, no_users, "allow_anonymous = true");
+}
+
+fn http(check: &mut Check<'_, '_>, server: &Node<'_>, remote: bool, no_users: bool) {
+    if remote {
+        loopback_only(check, server, "anonymous", "requests need no user");
+        if !server.has("tls") {
+            let place = server.text_at("listen").map_or(server.place.clone(), |(_, n)| n.place);
+            let message = "passwords would cross the network unprotected";
+            let remedy = "add [server.http.tls] with certificate and key, or listen on 127.0.0.1";
+            check.error(Mistake::Exposed, &place, message, remedy);
+        }
+    }
+    if let Some(tls) = server.get("tls") {
+        check.file_exists(&tls, "certificate");
+        check.file_exists(&tls, "key");
+    }
+    nobody(check, server, server.has("anonymous"), no_users, "anonymous = \"view\"");
+}
+
+fn nobody(
+    check: &mut Check<'_, '_>,
+    server: &Node<'_>,
+    anonymous: bool,
+    no_users: bool,
+    key: &str,
+) {
+    if no_users && !anonymous {
+        let message = "nobody may use this server: there is no user";
+        let remedy = format!("add a [[user]], or `{key}` on loopback");
+        check.warning(Mistake::Contradiction, &server.place, message, remedy);
+    }
+}

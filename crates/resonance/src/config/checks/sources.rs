@@ -1,0 +1,118 @@
+//! `[[source]]`.
+
+use super::addresses::Url;
+use super::{Check, Mistake, host_is_loopback};
+use crate::config::document::{Node, userinfo};
+
+/// There is one kind so far, so a source whose `type` is misspelt is checked as that one, too.
+pub(super) fn check(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    let host = url(check, source, &["opc.tcp"]);
+    security(check, source);
+    check.user_and_password(source);
+    check.at_least_one(
+        source,
+        &[
+            "publishing_ms",
+            "queue_size",
+            "items_per_request",
+            "items_per_subscription",
+            "silence_ms_max",
+            "backoff_ms_max",
+            "request_timeout_ms",
+        ],
+    );
+    if let Some((fingerprint, node)) = source.text_at("server_fingerprint") {
+        let digits = fingerprint.bytes().filter(|b| b.is_ascii_hexdigit()).count();
+        if digits != 64 || fingerprint.bytes().any(|b| !b.is_ascii_hexdigit() && b != b':') {
+            let message = "the fingerprint is not a SHA-256 in hexadecimal";
+            let remedy = "write the 64 digits that `openssl x509 -fingerprint -sha256` prints";
+            check.error(Mistake::InvalidValue, &node.place, message, remedy);
+        }
+    }
+    if let Some(any) = source.get("trust_any_certificate")
+        && any.truth() == Some(true)
+        && !host.is_some_and(host_is_loopback)
+    {
+        let message = "whoever answers at this address is taken for the machine";
+        let remedy = "pin the machine with `server_fingerprint`";
+        check.warning(Mistake::WeakSecurity, &any.place, message, remedy);
+    }
+    silence(check, source);
+}
+
+/// Checks the URL under `url`; its host, where it is one.
+pub(super) fn url<'n>(
+    check: &mut Check<'_, '_>,
+    table: &Node<'n>,
+    schemes: &[&str],
+) -> Option<&'n str> {
+    let (text, node) = table.text_at("url")?;
+    let forms: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://host:port")).collect();
+    let remedy = format!("write {}", forms.join(" or "));
+    if userinfo(text).is_some() {
+        let message = "a URL in a plant file names no user and no password";
+        let remedy = "use `user` and `password = \"env:NAME\"`";
+        check.error(Mistake::InlineSecret, &node.place, message, remedy);
+        return None;
+    }
+    match Url::parse(text) {
+        Err(problem) => {
+            let message = format!("{text:?} is not a URL: {problem}");
+            check.error(Mistake::InvalidValue, &node.place, message, remedy);
+            None
+        }
+        Ok(url) if !schemes.contains(&url.scheme) => {
+            let message = format!("the scheme {:?} is not known here", url.scheme);
+            check.error(Mistake::InvalidValue, &node.place, message, remedy);
+            None
+        }
+        Ok(url) => Some(url.host),
+    }
+}
+
+fn security(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    let allowed = source.get("allow_weak_security").and_then(|node| node.truth()) == Some(true);
+    let policy = source.text_at("security_policy");
+    let mode = source.text_at("security_mode");
+    let weak = |name: &str| matches!(name, "none" | "basic128rsa15" | "basic256");
+    if let Some((policy, node)) = policy.as_ref().filter(|(policy, _)| weak(policy) && !allowed) {
+        let what = if *policy == "none" { "no protection at all" } else { "broken (SHA-1)" };
+        let message = format!("security policy {policy} is {what}");
+        let remedy = "use basic256sha256 or better, or add `allow_weak_security = true` knowingly";
+        check.error(Mistake::WeakSecurity, &node.place, message, remedy);
+    }
+    let no_policy = policy.as_ref().is_some_and(|(policy, _)| *policy == "none");
+    match mode {
+        Some((mode, node)) if no_policy && mode != "none" => {
+            let message = format!("security mode {mode} needs a security policy");
+            let remedy = "write `security_mode = \"none\"`, or a security policy";
+            check.error(Mistake::Contradiction, &node.place, message, remedy);
+        }
+        Some(("none", node)) if !no_policy => {
+            let message = "security mode none goes only with security policy none";
+            let remedy = "write sign or sign_and_encrypt";
+            check.error(Mistake::Contradiction, &node.place, message, remedy);
+        }
+        None if no_policy => {
+            if let Some((_, node)) = policy {
+                let message = "security policy none needs `security_mode = \"none\"`";
+                check.error(Mistake::Contradiction, &node.place, message, "add it");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A watchdog shorter than the silence between two messages would never let a session live.
+fn silence(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    let Some(node) = source.get("silence_ms_max") else { return };
+    let Some(silence) = node.integer() else { return };
+    let publishing = source.get("publishing_ms").and_then(|n| n.integer()).unwrap_or(100);
+    if silence > 0 && silence <= publishing {
+        let message = format!(
+            "silence_ms_max is {silence}, but the server speaks only every {publishing} ms"
+        );
+        let remedy = "write several times publishing_ms";
+        check.error(Mistake::Contradiction, &node.place, message, remedy);
+    }
+}
