@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 use resonance_inference::package::VerifiedModel;
-use resonance_inference::{Engine, EngineError, Limits, Program, Session};
+use resonance_inference::{
+    Engine, EngineError, GoldenMismatch, Limits, Program, Session, verify_golden,
+};
 use resonance_plant::{Code, ModelUsed, TensorBuf};
 
 /// Whether a model answers.
@@ -28,6 +30,9 @@ pub enum ModelRefused {
     /// The engine refuses it.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It does not reproduce its golden vectors on this engine.
+    #[error(transparent)]
+    Golden(#[from] GoldenMismatch),
 }
 
 impl ModelRefused {
@@ -36,6 +41,7 @@ impl ModelRefused {
         match self {
             Self::Engine(EngineError::Unavailable { .. }) => Code::EngineUnavailable,
             Self::Engine(_) => Code::ModelRefused,
+            Self::Golden(_) => Code::ModelGoldenMismatch,
         }
     }
 }
@@ -68,6 +74,7 @@ impl ServedModel {
         limits: &Limits,
     ) -> Result<Self, ModelRefused> {
         let program = engine.load(&model, limits)?;
+        verify_golden(program.as_ref(), &model)?;
         let used = ModelUsed {
             name: Arc::clone(&model.manifest.name),
             version: Arc::clone(&model.manifest.version),

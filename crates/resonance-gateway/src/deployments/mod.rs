@@ -9,6 +9,9 @@ pub mod shared;
 pub mod trigger;
 pub mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use resonance_plant::Principal;
