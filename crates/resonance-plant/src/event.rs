@@ -148,7 +148,9 @@ codes! {
     AccessDenied = "access.denied", Warning, "someone asked for what they may not do", "give the user the role, if it is due";
     AccessFailed = "access.failed", Warning, "someone failed to prove who they are", "";
     ControlCommand = "control.command", Info, "someone gave a command", "";
+    ControlRefused = "control.refused", Warning, "a command does not fit the state of what it commands", "see the state; repeat the command when it allows it";
     RequestInvalid = "request.invalid", Warning, "a request is malformed", "see the reason";
+    RequestUnknown = "request.unknown", Warning, "a request names something that does not exist", "compare the name with what the server lists";
     RequestTooLarge = "request.too_large", Warning, "a request is larger than allowed", "send smaller batches, or raise the limit";
     RequestTimeout = "request.timeout", Warning, "a request did not arrive in time", "";
     Overloaded = "server.overloaded", Warning, "more requests are under way than the bound allows", "try again later, or raise the bound";

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::plan::UserPlan;
 use notices::Notices;
 
+pub(crate) use notices::{Allowance, shown};
 pub use password::{PASSWORD_BYTES_MAX, PasswordError, hash_password};
 
 /// Who may do what. Shared by every server.

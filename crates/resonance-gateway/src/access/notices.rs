@@ -22,8 +22,9 @@ pub(super) struct Notices {
     denied: Mutex<Allowance>,
 }
 
+/// How many more events of one code may be recorded in this period.
 #[derive(Debug, Default)]
-struct Allowance {
+pub(crate) struct Allowance {
     since: Timestamp,
     used: u32,
     suppressed: u64,
@@ -31,7 +32,7 @@ struct Allowance {
 
 impl Allowance {
     /// Whether another event may be recorded now, and if so how many were not since the last.
-    fn take(&mut self, now: Timestamp) -> Option<u64> {
+    pub(crate) fn take(&mut self, now: Timestamp) -> Option<u64> {
         if !(0..PERIOD_NS).contains(&now.since(self.since)) {
             self.since = now;
             self.used = 0;
@@ -77,6 +78,7 @@ impl Notices {
     }
 }
 
-fn shown(text: &str) -> String {
+/// Text from a stranger as events repeat it: bounded.
+pub(crate) fn shown(text: &str) -> String {
     text.chars().take(STRANGER_TEXT_MAX).collect()
 }

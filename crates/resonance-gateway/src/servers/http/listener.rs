@@ -1,0 +1,336 @@
+//! Accepts connections, serves them, and ends them in order.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use resonance_plant::{Code, Event, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::shared::Shared;
+use super::{router, tls};
+use crate::plan::HttpServerPlan;
+use crate::servers::Context;
+use crate::status::ServerStatus;
+
+/// Connections open at once; one more is closed at once, and counted.
+const CONNECTIONS_MAX: usize = 1_024;
+
+/// A request's head must have arrived, and an idle connection be used again, within this time.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A TLS handshake must be done within this time.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests under way get this long to end when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest head of a request, bytes, over HTTP/2 (over HTTP/1 the read buffer bounds it).
+const HEAD_BYTES_MAX: u32 = 64 << 10;
+
+/// Pause after the system refuses to give a connection, as when file descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The configuration would let strangers in, or passwords be read on the way.
+    #[error("[servers.http] {key}: {problem}")]
+    Insecure {
+        /// The key in the plant file.
+        key: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("[servers.http] {}: {problem}", file.display())]
+    Certificate {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The address cannot be listened on.
+    #[error("[servers.http] listen = \"{listen}\": {error}; {remedy}")]
+    Bind {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+/// A server that runs. Dropped without [`Running::stop`], it ends at once.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens; the port is the real one.
+    pub addr: SocketAddr,
+    status: StatusReader,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct StatusReader(Arc<Shared>, SocketAddr);
+
+impl std::fmt::Debug for StatusReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.read().fmt(f)
+    }
+}
+
+impl StatusReader {
+    fn read(&self) -> ServerStatus {
+        let counters = &self.0.counters;
+        let scheme = if self.0.plan.tls.is_some() { "https" } else { "http" };
+        ServerStatus {
+            kind: "http",
+            url: format!("{scheme}://{}", self.1),
+            clients: counters.clients.load(Ordering::Relaxed),
+            requests: counters.requests.value(),
+            delivered: counters.delivered.value(),
+            refused: counters.refused.value(),
+        }
+    }
+}
+
+impl Running {
+    /// What it counts.
+    pub fn status(&self) -> ServerStatus {
+        self.status.read()
+    }
+
+    /// The same, for a status that outlives the borrow.
+    pub fn status_reader(&self) -> impl Fn() -> ServerStatus + Send + Sync + 'static + use<> {
+        let reader = self.status.clone();
+        move || reader.read()
+    }
+
+    /// Takes no new requests, lets those under way end within a few seconds, ends streams.
+    pub async fn stop(mut self) {
+        // An error says that it ended already.
+        let _ = self.stop.send(true);
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        self.accepting.abort();
+    }
+}
+
+/// Starts the server on this runtime.
+///
+/// # Errors
+/// Where the plan is not safe, the certificate cannot be used or the address not listened on; an
+/// event says so too.
+pub async fn start(plan: &HttpServerPlan, context: Context) -> Result<Running, ServerError> {
+    let (clock, events) = (Arc::clone(&context.clock), context.event_sink());
+    let subject = "server/http";
+    let started = try_start(plan, context).await;
+    let event = match &started {
+        Ok(running) => {
+            let url = running.status().url;
+            Event::new(clock.now(), Code::ServerListening, subject, format!("listens on {url}"))
+                .with("url", Value::Text(url.into()))
+        }
+        Err(error) => Event::new(clock.now(), Code::ServerFailed, subject, error.to_string()),
+    };
+    events.record(event);
+    started
+}
+
+async fn try_start(plan: &HttpServerPlan, context: Context) -> Result<Running, ServerError> {
+    check(plan, &context)?;
+    let acceptor = plan.tls.as_ref().map(tls::acceptor).transpose()?;
+    let bind = |error: io::Error| ServerError::Bind {
+        listen: plan.listen,
+        remedy: remedy(error.kind()),
+        error,
+    };
+    let listener = TcpListener::bind(plan.listen).await.map_err(bind)?;
+    let addr = listener.local_addr().map_err(bind)?;
+    let (stop, stopped) = watch::channel(false);
+    let shared = Arc::new(Shared::new(plan.clone(), context, stopped));
+    let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
+    Ok(Running { addr, status: StatusReader(shared, addr), stop, accepting })
+}
+
+/// Passwords only over TLS, strangers only on loopback.
+fn check(plan: &HttpServerPlan, context: &Context) -> Result<(), ServerError> {
+    let insecure = |key, problem: String| Err(ServerError::Insecure { key, problem });
+    let loopback = plan.listen.ip().to_canonical().is_loopback();
+    if !loopback && plan.tls.is_none() {
+        return insecure(
+            "tls",
+            format!("{} is not a loopback address; give a certificate and key", plan.listen),
+        );
+    }
+    if !loopback && plan.anonymous.is_some() {
+        return insecure(
+            "anonymous",
+            format!("{} is not a loopback address; remove it and name users", plan.listen),
+        );
+    }
+    if plan.anonymous.is_none() && !context.access.has_users() {
+        let problem = "nobody is admitted: there are no users, and anonymous is not set";
+        return insecure("anonymous", format!("{problem}; add [[users]]"));
+    }
+    Ok(())
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => "another process listens there; stop it or choose another port",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose one it has",
+        io::ErrorKind::PermissionDenied => "ports below 1024 take privileges; choose a higher one",
+        _ => "choose another address",
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    let mut stop = shared.stop.clone();
+    let mut tasks = JoinSet::new();
+    let (results, events) = (Arc::clone(&shared.results), Arc::clone(&shared.events));
+    let (result_source, event_source) =
+        (shared.context.results.subscribe(), shared.context.events.subscribe());
+    let (results_stop, events_stop) = (stop.clone(), stop.clone());
+    tasks.spawn(async move { results.pump(result_source, results_stop).await });
+    tasks.spawn(async move { events.pump(event_source, events_stop).await });
+    let routes = router::router(Arc::clone(&shared));
+    // Besides the connections, the two feeds are tasks here.
+    let feeds = tasks.len();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        while tasks.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("accepting a connection failed: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if tasks.len() >= CONNECTIONS_MAX + feeds {
+            shared.counters.refused.add(1);
+            let detail = format!("{CONNECTIONS_MAX} connections are open, which is the bound");
+            shared.complaints.tell(Code::Overloaded, None, "connection", &detail);
+            continue;
+        }
+        let (shared, routes, acceptor) = (Arc::clone(&shared), routes.clone(), acceptor.clone());
+        tasks.spawn(async move {
+            let client = Client::count(shared);
+            connection(stream, peer, acceptor, &client.0, routes).await;
+        });
+    }
+    drop(listener);
+    let ended = timeout(STOP_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tasks.shutdown().await;
+    }
+}
+
+/// Counts a connection for as long as it is open, however it ends.
+struct Client(Arc<Shared>);
+
+impl Client {
+    fn count(shared: Arc<Shared>) -> Self {
+        shared.counters.clients.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.counters.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    shared: &Arc<Shared>,
+    routes: Router,
+) {
+    // Answers are written whole; waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acceptor else { return serve(stream, false, peer, shared, routes).await };
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serve(stream, is_h2, peer, shared, routes).await;
+        }
+        // A peer that does not speak TLS, or stalls: its own fault, and it sees the end.
+        Ok(Err(_)) | Err(_) => shared.counters.refused.add(1),
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    is_h2: bool,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    routes: Router,
+) {
+    let service = {
+        let shared = Arc::clone(shared);
+        service_fn(move |request: Request<Incoming>| {
+            let (shared, mut routes) = (Arc::clone(&shared), routes.clone());
+            async move {
+                let request = request.map(Body::new);
+                Ok::<_, Infallible>(router::answer(&shared, &mut routes, peer, request).await)
+            }
+        })
+    };
+    let io = TokioIo::new(stream);
+    let mut stop = shared.stop.clone();
+    // A connection's error is its peer's: gone, or not speaking HTTP. Nothing of ours is lost.
+    macro_rules! until_stopped {
+        ($connection:expr) => {{
+            let mut connection = std::pin::pin!($connection);
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }};
+    }
+    if is_h2 {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .max_concurrent_streams(100)
+            .max_header_list_size(HEAD_BYTES_MAX)
+            .keep_alive_interval(Some(Duration::from_secs(20)))
+            .keep_alive_timeout(Duration::from_secs(10));
+        until_stopped!(http.serve_connection(io, service));
+    } else {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        until_stopped!(http.serve_connection(io, service));
+    }
+}

@@ -1,0 +1,88 @@
+//! Health and metadata of the server and its models, under `/v2`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use resonance_wire::oip::{Live, ModelMetadata, ModelReady, Ready, ServerMetadata};
+use serde::Deserialize;
+
+use super::lane::Lane;
+use super::refusal::Refusal;
+use super::router::In;
+use super::shared::Shared;
+use crate::access::shown;
+use crate::models::ModelState;
+
+/// `{model}` or `{model}/versions/{version}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ModelPath {
+    model: String,
+    version: Option<String>,
+}
+
+impl ModelPath {
+    /// The model, in the version asked for.
+    pub(super) fn find<'a>(&self, shared: &'a Shared) -> Result<&'a Arc<Lane>, Refusal> {
+        let Some(lane) = shared.lanes.get(&*self.model) else {
+            let known: Vec<&str> = shared.lanes.keys().take(20).map(|name| &**name).collect();
+            return Err(Refusal::unknown(format!(
+                "there is no model {:?}; there are: {}",
+                shown(&self.model),
+                known.join(", ")
+            )));
+        };
+        let served = &lane.model.used.version;
+        match &self.version {
+            Some(wanted) if **wanted != **served => Err(Refusal::unknown(format!(
+                "model {:?} has no version {:?}; it is served in version {served:?}",
+                lane.model.used.name,
+                shown(wanted)
+            ))),
+            _ => Ok(lane),
+        }
+    }
+}
+
+pub(super) async fn server() -> impl IntoResponse {
+    Json(ServerMetadata {
+        name: "resonance",
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: &["binary_tensor_data"],
+    })
+}
+
+pub(super) async fn live() -> impl IntoResponse {
+    Json(Live { live: true })
+}
+
+/// Ready when every model is.
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let ready = shared.lanes.values().all(|lane| lane.model.state() == ModelState::Ready);
+    (status_of(ready), Json(Ready::new(ready))).into_response()
+}
+
+pub(super) async fn model_ready(
+    State(shared): State<Arc<Shared>>,
+    In(path): In<ModelPath>,
+) -> Result<Response, Refusal> {
+    let model = &path.find(&shared)?.model;
+    let ready = model.state() == ModelState::Ready;
+    Ok((status_of(ready), Json(ModelReady { name: &model.used.name, ready })).into_response())
+}
+
+pub(super) async fn model(
+    State(shared): State<Arc<Shared>>,
+    In(path): In<ModelPath>,
+) -> Result<Response, Refusal> {
+    let model = &path.find(&shared)?.model;
+    let versions = [&*model.used.version];
+    Ok(Json(ModelMetadata::onnx(&model.used.name, &versions, model.signature())).into_response())
+}
+
+/// Clients tell by the status, orchestrators too.
+fn status_of(ready: bool) -> StatusCode {
+    if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}

@@ -1,0 +1,98 @@
+//! How a request is refused: `{"error": ...}` under `/v2`, problem details under `/api/v1`.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use resonance_plant::Code;
+use resonance_wire::oip;
+use serde::Serialize;
+
+/// Why a request gets no answer of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) code: Code,
+    /// For people, with the particulars.
+    pub(super) detail: String,
+}
+
+/// The two halves of the server differ in how they write errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Half {
+    Inference,
+    Management,
+}
+
+impl Half {
+    pub(super) fn of(path: &str) -> Self {
+        if path == "/v2" || path.starts_with("/v2/") { Self::Inference } else { Self::Management }
+    }
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::RequestInvalid, detail)
+    }
+
+    pub(super) fn unknown(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::RequestUnknown, detail)
+    }
+
+    pub(super) fn overloaded(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::Overloaded, detail)
+    }
+
+    pub(super) fn respond(&self, half: Half) -> Response {
+        let (media, body) = match half {
+            Half::Inference => ("application/json", oip::encode_error(&self.detail)),
+            Half::Management => ("application/problem+json", self.problem()),
+        };
+        let mut response = (self.status, [(header::CONTENT_TYPE, media)], body).into_response();
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let basic =
+                    HeaderValue::from_static("Basic realm=\"resonance\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, basic);
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // What is left of the body is not worth reading.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    fn problem(&self) -> Vec<u8> {
+        let problem = Problem {
+            kind: format!("urn:resonance:code:{}", self.code),
+            title: self.code.meaning(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            remedy: Some(self.code.remedy()).filter(|remedy| !remedy.is_empty()),
+        };
+        // Texts and numbers only: it cannot fail to serialise.
+        serde_json::to_vec(&problem).unwrap_or_default()
+    }
+}
+
+/// Problem details (RFC 9457), with the code and its remedy as extension members.
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: Code,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
+}

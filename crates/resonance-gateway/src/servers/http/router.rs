@@ -1,0 +1,124 @@
+//! The routes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{Request, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use resonance_plant::{Code, Principal};
+use tokio::time::Instant;
+use tower::Service;
+
+use super::refusal::{Half, Refusal};
+use super::shared::Shared;
+use super::{deployments, events, gate, inference, metadata, plant, status, stream, values};
+
+/// When a request's body must have arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(pub(super) Instant);
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let v2 = Router::new()
+        .route("/", get(metadata::server))
+        .route("/health/live", get(metadata::live))
+        .route("/health/ready", get(metadata::ready))
+        .route("/models/{model}", get(metadata::model))
+        .route("/models/{model}/ready", get(metadata::model_ready))
+        .route("/models/{model}/infer", post(inference::infer))
+        .route("/models/{model}/versions/{version}", get(metadata::model))
+        .route("/models/{model}/versions/{version}/ready", get(metadata::model_ready))
+        .route("/models/{model}/versions/{version}/infer", post(inference::infer));
+    let api = Router::new()
+        .route("/status", get(status::status))
+        .route("/plant", get(plant::plant))
+        .route("/values", get(values::values))
+        .route("/results/stream", get(stream::results))
+        .route("/events", get(events::recent))
+        .route("/events/stream", get(stream::events))
+        .route("/deployments", get(deployments::list))
+        .route("/deployments/{deployment}/suspend", post(deployments::suspend))
+        .route("/deployments/{deployment}/resume", post(deployments::resume));
+    Router::new()
+        .nest("/v2", v2)
+        .nest("/api/v1", api)
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(shared)
+}
+
+/// Answers one request: through the gate, then by its route.
+pub(super) async fn answer(
+    shared: &Shared,
+    routes: &mut Router,
+    peer: SocketAddr,
+    mut request: Request<Body>,
+) -> Response {
+    shared.counters.requests.add(1);
+    let half = Half::of(request.uri().path());
+    let path = request.uri().path().to_owned();
+    let headers = request.headers();
+    let refused = |refusal: Refusal, principal: Option<&Principal>| {
+        shared.counters.refused.add(1);
+        shared.complaints.tell(refusal.code, principal, &path, &refusal.detail);
+        refusal.respond(half)
+    };
+    let (method, uri) = (request.method(), request.uri());
+    let principal = match gate::admit(shared, peer, method, uri, headers).await {
+        Ok(principal) => principal,
+        Err(refusal) => return refused(refusal, None),
+    };
+    let place = gate::is_bounded(&path).then(|| shared.requests.try_acquire());
+    if let Some(Err(_)) = place {
+        let most = shared.plan.requests_max;
+        let detail = format!("{most} requests are under way, which is the bound; try again");
+        return refused(Refusal::overloaded(detail), Some(&principal));
+    }
+    let extensions = request.extensions_mut();
+    extensions.insert(Deadline(Instant::now() + shared.plan.request_timeout));
+    extensions.insert(principal.clone());
+    let Ok(mut response) = routes.call(request).await;
+    match response.extensions_mut().remove::<Refusal>() {
+        Some(refusal) => refused(refusal, Some(&principal)),
+        None => response,
+    }
+}
+
+/// A refusal travels as an extension; [`answer`] counts it, tells of it and writes it in the form
+/// of its half.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A typed path whose refusal is ours.
+#[derive(Debug)]
+pub(super) struct In<T>(pub(super) T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for In<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        Path::from_request_parts(parts, state)
+            .await
+            .map(|Path(path)| Self(path))
+            .map_err(|error: PathRejection| Refusal::invalid(error.body_text()))
+    }
+}
+
+async fn no_route(uri: Uri) -> Refusal {
+    Refusal::unknown(format!("there is nothing at {}", uri.path()))
+}
+
+async fn no_method(uri: Uri) -> Refusal {
+    let detail = format!("{} does not take this method", uri.path());
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::RequestInvalid, detail)
+}
