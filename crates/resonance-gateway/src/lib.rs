@@ -9,6 +9,7 @@ pub mod latency;
 pub mod models;
 pub mod plan;
 pub mod results;
+pub mod secret;
 pub mod servers;
 pub mod sinks;
 pub mod sources;

@@ -1,5 +1,6 @@
 //! What pushes results to other systems. One directory a sink, one line in [`build`].
 
+pub mod backoff;
 pub mod mqtt;
 
 use std::future::Future;

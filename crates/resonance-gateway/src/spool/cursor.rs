@@ -42,6 +42,9 @@ pub struct Spooled {
     pub payload: Bytes,
 }
 
+/// What a thread that may block hands back: the connection, for the next time, and what it read.
+type Reading = (Option<Reader>, rusqlite::Result<Vec<Spooled>>);
+
 /// A sink's place in the spool: reads ahead, acknowledges behind.
 #[derive(Debug)]
 pub struct Cursor {
@@ -50,7 +53,7 @@ pub struct Cursor {
     announced: watch::Receiver<u64>,
     reader: Option<Reader>,
     /// A read under way; kept here so that a caller may give up waiting and come back.
-    reading: Option<JoinHandle<(Option<Reader>, rusqlite::Result<Vec<Spooled>>)>>,
+    reading: Option<JoinHandle<Reading>>,
     failing: bool,
 }
 
@@ -171,12 +174,7 @@ struct Reader {
 }
 
 /// Reads on a thread that may block; returns the connection for the next time.
-fn read(
-    shared: &Shared,
-    reader: Option<Reader>,
-    after: u64,
-    max: usize,
-) -> (Option<Reader>, rusqlite::Result<Vec<Spooled>>) {
+fn read(shared: &Shared, reader: Option<Reader>, after: u64, max: usize) -> Reading {
     let generation = shared.generation.load(Ordering::Acquire);
     let reader = match reader.filter(|reader| reader.generation == generation) {
         Some(reader) => reader,

@@ -19,6 +19,8 @@ mod cursor;
 mod error;
 mod losses;
 mod store;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::{File, TryLockError};

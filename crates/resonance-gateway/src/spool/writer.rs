@@ -300,12 +300,13 @@ impl Worker {
         let now = self.shared.clock.now();
         let done = self.store.append(&self.pending, now, self.bytes_max, self.drop)?;
         self.pending.clear();
-        self.shared.written.add(done.written);
         if let Some(to) = done.deleted_to {
             self.lose_to(Reason::Bytes, first, to);
         }
         self.lose_new(Reason::Bytes, done.refused);
         self.publish(false);
+        // Last: who sees the count sees the results.
+        self.shared.written.add(done.written);
         Ok(())
     }
 
@@ -431,7 +432,7 @@ impl Worker {
         let told = std::mem::replace(&mut self.failing[part as usize], true);
         if error::is_damage(error) {
             match self.replace(error) {
-                Ok(event) => return shared.events.record(event),
+                Ok(event) => shared.events.record(event),
                 Err(error) if told => tracing::debug!(%error, "spool"),
                 Err(error) => {
                     let event = Event::new(now, Code::SpoolFailed, "spool", error.to_string());

@@ -38,6 +38,23 @@ pub struct MqttConfig {
     pub backoff_ms_max: u32,
 }
 
+impl MqttConfig {
+    /// The defaults, for the broker at this URL.
+    pub fn for_broker(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            topic: defaults::topic(),
+            client_id: None,
+            user: None,
+            password: None,
+            ca_file: None,
+            retain: false,
+            in_flight_max: defaults::in_flight_max(),
+            backoff_ms_max: defaults::backoff_ms_max(),
+        }
+    }
+}
+
 mod defaults {
     pub(super) fn topic() -> String {
         "resonance/{asset}/{deployment}/result".into()

@@ -1,11 +1,35 @@
-//! The run loop.
+//! The run loop: one connection after the other, for ever.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use resonance_plant::{Code, Event, Severity, Value};
+use rumqttc::{
+    AsyncClient, ConnAckProperties, ConnectionError, Event as MqttEvent, EventLoop, Packet,
+    PublishOptions, PublishProperties, QoS,
+};
+use tokio::sync::oneshot;
+use tokio::time::sleep_until;
 
 use super::MqttConfig;
+use super::answer::{self, Answer, Trouble};
+use super::endpoint::Endpoint;
+use super::progress::{Outcome, Progress};
+use crate::sinks::backoff::random;
 use crate::sinks::{Delivery, Sink, SinkError};
 use crate::sources::Stop;
+use crate::spool::Spooled;
+use crate::status::Connection;
+
+/// What is under way may still be acknowledged for this long after the stop.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Results set aside are told at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// What a PUBLISH needs beside topic, payload and properties, generously, bytes.
+const HEADER_BYTES: usize = 64;
 
 /// An MQTT 5 publisher.
 #[derive(Debug)]
@@ -23,12 +47,327 @@ impl MqttSink {
 impl Sink for MqttSink {
     fn run(
         self: Box<Self>,
-        _delivery: Delivery,
-        _stop: Stop,
+        delivery: Delivery,
+        stop: Stop,
     ) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>> {
         Box::pin(async move {
-            let _ = self.config;
+            let endpoint = Endpoint::new(&self.config, &delivery.id)?;
+            let wait_max = Duration::from_millis(u64::from(self.config.backoff_ms_max.max(1)));
+            let publisher = Publisher {
+                progress: Progress::new(self.config.in_flight_max, wait_max),
+                retain: self.config.retain,
+                endpoint,
+                config: self.config,
+                delivery,
+                broker: Broker::default(),
+                told: None,
+                set_aside: SetAside::default(),
+            };
+            publisher.run(stop).await;
             Ok(())
         })
     }
+}
+
+struct Publisher {
+    config: MqttConfig,
+    endpoint: Endpoint,
+    delivery: Delivery,
+    progress: Progress,
+    broker: Broker,
+    /// As configured, until a broker says it cannot.
+    retain: bool,
+    /// The trouble told last, so that it is told once.
+    told: Option<String>,
+    set_aside: SetAside,
+}
+
+/// What the broker said of itself when it accepted the connection.
+#[derive(Debug, Default)]
+struct Broker {
+    connected: bool,
+    packet_bytes_max: Option<u32>,
+}
+
+/// Results set aside that were not told yet.
+#[derive(Debug, Default)]
+struct SetAside {
+    count: u64,
+    told_at: Option<Instant>,
+}
+
+/// Why a connection ended.
+enum Ended {
+    Stopped,
+    Lost(Trouble),
+}
+
+impl Publisher {
+    async fn run(mut self, mut stop: Stop) {
+        loop {
+            let Ended::Lost(trouble) = self.connection(&mut stop).await else { break };
+            self.lost(trouble);
+            let wait = self.progress.disconnected(random());
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.delivery.counters.connection.set(Connection::Stopped);
+    }
+
+    /// Connects and publishes until the connection ends. Every connection has a client of its
+    /// own: nothing is left over in a client's queue that the spool does not know of.
+    async fn connection(&mut self, stop: &mut Stop) -> Ended {
+        self.delivery.cursor.rewind();
+        self.broker = Broker::default();
+        let capacity = usize::from(self.config.in_flight_max);
+        let (client, events) =
+            AsyncClient::builder(self.endpoint.options.clone()).capacity(capacity).build();
+        let (accepted, acceptance) = oneshot::channel();
+        tokio::select! {
+            error = pump(events, accepted) => match error {
+                ConnectionError::RequestsDone | ConnectionError::DisconnectTimeout => {
+                    Ended::Stopped
+                }
+                error => Ended::Lost(answer::of_connection(&error)),
+            },
+            ended = self.feed(client, acceptance, stop) => ended,
+        }
+    }
+
+    /// Publishes from the spool and takes acknowledgements.
+    async fn feed(
+        &mut self,
+        client: AsyncClient,
+        acceptance: oneshot::Receiver<Option<ConnAckProperties>>,
+        stop: &mut Stop,
+    ) -> Ended {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Ended::Stopped,
+            // A closed channel means that the connection failed; its error ends this.
+            Ok(properties) = acceptance => {
+                if let Err(trouble) = self.accepted(properties.as_ref()) {
+                    return Ended::Lost(trouble);
+                }
+            }
+        }
+        let mut notices = FuturesUnordered::new();
+        let mut farewell: Option<Instant> = None;
+        loop {
+            let now = now();
+            if farewell.is_some_and(|until| now >= until || self.progress.is_idle()) {
+                return leave(client).await;
+            }
+            if self.progress.is_mute(now) {
+                return Ended::Lost(answer::mute());
+            }
+            let room = if farewell.is_some() { 0 } else { self.progress.room(now) };
+            let wake = farewell.or(self.progress.wake_at(now));
+            tokio::select! {
+                biased;
+                Some((sequence, notice)) = notices.next() => {
+                    self.answered(sequence, answer::of_publish(notice));
+                }
+                _ = stop.wait_for(|stop| *stop), if farewell.is_none() => {
+                    farewell = Some(now + FAREWELL);
+                }
+                results = self.delivery.cursor.next(room), if room > 0 => {
+                    for result in &results {
+                        let Some(options) = self.publish_options(result) else { continue };
+                        let topic = self.topic(result);
+                        let payload = result.payload.clone();
+                        match client.try_publish_tracked(topic, payload, options) {
+                            Ok(notice) => {
+                                let sequence = result.sequence;
+                                notices.push(async move { (sequence, notice.wait_async().await) });
+                            }
+                            Err(error) => return Ended::Lost(answer::of_client(&error)),
+                        }
+                    }
+                }
+                () = sleep_until(wake.unwrap_or(now).into()), if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// The broker took the connection; checks that it can do what is needed.
+    fn accepted(&mut self, properties: Option<&ConnAckProperties>) -> Result<(), Trouble> {
+        let said = |what: fn(&ConnAckProperties) -> Option<u32>| properties.and_then(what);
+        if said(|of| of.max_qos.map(u32::from)) == Some(0) {
+            return Err(answer::no_acknowledgements());
+        }
+        self.progress.connected(properties.and_then(|of| of.receive_max));
+        self.broker = Broker { connected: true, packet_bytes_max: said(|of| of.max_packet_size) };
+        self.told = None;
+        self.retain =
+            self.config.retain && said(|of| of.retain_available.map(u32::from)) != Some(0);
+        self.delivery.counters.connection.set(Connection::Connected);
+        self.tell(Code::SinkConnected, format!("{} accepts results", self.config.url), &[]);
+        if self.retain != self.config.retain {
+            let mut event = self.event(
+                Code::SinkRefused,
+                "the broker keeps no retained messages; results are delivered without retain"
+                    .into(),
+            );
+            event.severity = Severity::Warning;
+            self.delivery.events.record(event);
+        }
+        Ok(())
+    }
+
+    fn topic(&self, result: &Spooled) -> String {
+        self.endpoint.topic.topic(&result.asset, &result.deployment, &result.model)
+    }
+
+    /// How a result is published, and that it is under way. `None` where it is larger than the
+    /// broker takes: it is set aside instead.
+    fn publish_options(&mut self, result: &Spooled) -> Option<PublishOptions> {
+        let properties = self.properties(result);
+        let names: usize = properties
+            .user_properties
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 5)
+            .sum();
+        let bytes = HEADER_BYTES + self.topic(result).len() + names + result.payload.len();
+        self.progress.sent(result.sequence, now());
+        if self.broker.packet_bytes_max.is_some_and(|max| bytes as u64 > u64::from(max)) {
+            let reason = format!("{bytes} bytes are more than the broker takes in one packet");
+            self.answered(result.sequence, Answer::Never(reason));
+            return None;
+        }
+        let options = PublishOptions::new(QoS::AtLeastOnce).retain(self.retain);
+        Some(options.properties(properties))
+    }
+
+    /// MQTT 5.0, 3.3.2.3.
+    fn properties(&self, result: &Spooled) -> PublishProperties {
+        let since = self.delivery.clock.now().since(result.spooled_at).max(0);
+        let age = Duration::from_nanos(since.unsigned_abs());
+        let expiry = self.delivery.cursor.age_max().saturating_sub(age).as_secs().max(1);
+        let user = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        PublishProperties {
+            payload_format_indicator: Some(1),
+            message_expiry_interval: Some(u32::try_from(expiry).unwrap_or(u32::MAX)),
+            content_type: Some("application/json".into()),
+            correlation_data: Some(result.id.0.to_vec().into()),
+            user_properties: vec![
+                user("result_id", &result.id.to_string()),
+                user("model", &result.model),
+                user("model_version", &result.model_version),
+                user("trained_on", &result.trained_on),
+            ],
+            ..PublishProperties::default()
+        }
+    }
+
+    /// Moves the cursor on, or prepares to send again.
+    fn answered(&mut self, sequence: u64, answer: Answer) {
+        let counters = &self.delivery.counters;
+        let outcome = match answer {
+            Answer::Accepted => {
+                counters.delivered.add(1);
+                Outcome::Accepted
+            }
+            Answer::Never(reason) => {
+                counters.failed.add(1);
+                self.delivery.cursor.set_aside(sequence, &reason);
+                self.tell_set_aside(&reason);
+                Outcome::SetAside
+            }
+            Answer::NotNow(reason) => {
+                counters.failed.add(1);
+                if self.told.as_deref() != Some(reason.as_str()) {
+                    let message = format!(
+                        "the broker refuses results: {reason}; they are kept and tried again, in \
+                         order, with growing pauses"
+                    );
+                    self.tell(Code::SinkRefused, message, &[("spool_sequence", sequence)]);
+                    self.told = Some(reason);
+                }
+                Outcome::Refused
+            }
+            // The connection ended; what follows from that is decided there.
+            Answer::Unknown => return,
+        };
+        if let Some(done) = self.progress.answered(sequence, outcome, now(), random()) {
+            self.delivery.cursor.acknowledge(done);
+            if outcome == Outcome::Accepted {
+                self.told = None;
+            }
+        }
+        if self.progress.must_rewind() {
+            self.delivery.cursor.rewind();
+        }
+    }
+
+    fn tell_set_aside(&mut self, reason: &str) {
+        self.set_aside.count += 1;
+        let now = now();
+        if self.set_aside.told_at.is_none_or(|at| now >= at + TELL_EVERY) {
+            let count = std::mem::take(&mut self.set_aside.count);
+            self.set_aside.told_at = Some(now);
+            let message = format!(
+                "the broker will never take {count} result(s): {reason}; they are kept in the \
+                 spool's table \"refused\" and not tried again"
+            );
+            self.tell(Code::SinkRefused, message, &[("count", count)]);
+        }
+    }
+
+    fn lost(&mut self, trouble: Trouble) {
+        self.delivery.counters.connection.set(Connection::Connecting);
+        self.delivery.counters.failed.add(1);
+        if self.broker.connected || self.told.as_deref() != Some(trouble.message.as_str()) {
+            let message = format!("{}: {}", self.config.url, trouble.message);
+            self.tell(trouble.code, message, &[]);
+            self.told = Some(trouble.message);
+        }
+    }
+
+    fn tell(&self, code: Code, message: String, detail: &[(&'static str, u64)]) {
+        let mut event = self.event(code, message);
+        for (key, value) in detail {
+            event = event.with(*key, Value::Uint(*value));
+        }
+        self.delivery.events.record(event);
+    }
+
+    fn event(&self, code: Code, message: String) -> Event {
+        let subject = format!("sink/{}", self.delivery.id);
+        Event::new(self.delivery.clock.now(), code, &subject, message)
+    }
+}
+
+/// Drives the connection until it ends; says when it was accepted.
+async fn pump(
+    mut events: EventLoop,
+    accepted: oneshot::Sender<Option<ConnAckProperties>>,
+) -> ConnectionError {
+    let mut accepted = Some(accepted);
+    loop {
+        match events.poll().await {
+            Ok(MqttEvent::Incoming(Packet::ConnAck(answer))) => {
+                if let Some(accepted) = accepted.take() {
+                    // Nobody waits any more where the sink is stopped in this moment.
+                    let _ = accepted.send(answer.properties);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Ends the session in the protocol's way. The loop that reads ends this.
+async fn leave(client: AsyncClient) -> Ended {
+    if client.disconnect_with_timeout(FAREWELL).await.is_ok() {
+        tokio::time::sleep(FAREWELL).await;
+    }
+    Ended::Stopped
+}
+
+/// The present moment of the timers, which tests may hold and move.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
