@@ -376,6 +376,7 @@ static UNITS: &[UnitEntry] = &[
     entry("TNE", "t", "tonne", Q::Mass, 1e3),
     entry("KGS", "kg/s", "kilogram per second", Q::MassFlow, 1.0),
     entry("E93", "kg/h", "kilogram per hour", Q::MassFlow, 1.0 / 3600.0),
+    entry("K81", "lb/s", "pound per second", Q::MassFlow, 0.453_592_37),
     entry("MQS", "m³/s", "cubic metre per second", Q::VolumeFlow, 1.0),
     entry("MQH", "m³/h", "cubic metre per hour", Q::VolumeFlow, 1.0 / 3600.0),
     entry("L2", "l/min", "litre per minute", Q::VolumeFlow, 1e-3 / 60.0),
