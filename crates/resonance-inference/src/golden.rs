@@ -52,7 +52,7 @@ pub enum GoldenMismatch {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
     "vector {vector:?}: element {at} of {output:?} is {actual}, not {expected} within \
-     {allowed:e}; {deviating} of {elements} elements deviate"
+     {allowed:.2e}; {deviating} of {elements} elements deviate"
 )]
 pub struct Deviation {
     /// Which vector.
@@ -184,6 +184,12 @@ fn is_real(tensor: &Tensor) -> bool {
 }
 
 fn written(tensor: &Tensor, at: usize) -> String {
+    // An f32 in its own digits, not in those of its f64.
+    if let Some(number) = tensor.as_slice::<f32>().get(at)
+        && tensor.element == resonance_plant::ElementType::Fp32
+    {
+        return number.to_string();
+    }
     match tensor.number(at) {
         Some(number) => number.to_string(),
         None => tensor

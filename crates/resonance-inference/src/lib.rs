@@ -3,10 +3,11 @@
 pub mod engines;
 pub mod golden;
 pub mod json;
+pub mod onnx;
 pub mod outputs;
 pub mod package;
 pub mod preprocessing;
 
-pub use engines::{Engine, EngineError, Limits, Program, Session};
+pub use engines::{Engine, EngineError, Limits, OnnxRuntime, Program, Session};
 pub use golden::{GoldenMismatch, GoldenReport, verify_golden};
 pub use package::manifest::Manifest;

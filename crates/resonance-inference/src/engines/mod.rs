@@ -3,9 +3,13 @@
 //! An engine loads a verified package into a program; each thread that infers takes its own
 //! session from it. All of it is synchronous: where inference runs is the caller's decision.
 
+pub mod onnxruntime;
+
 use resonance_plant::{Signature, TensorBuf};
 
 use crate::package::VerifiedModel;
+
+pub use onnxruntime::OnnxRuntime;
 
 /// Bounds on what an engine accepts.
 #[derive(Clone, Debug)]
@@ -87,8 +91,11 @@ pub enum EngineError {
         /// `domain:operator` of each.
         operators: Vec<String>,
     },
-    /// The model asks for files outside its package.
-    #[error("the model keeps data in {path:?}, outside its package")]
+    /// The model asks for other files.
+    #[error(
+        "the model keeps data in the file {path:?}, which is not read; keep all data in the ONNX \
+         file itself (onnx.save with save_as_external_data=False)"
+    )]
     ExternalData {
         /// The path as the model gives it.
         path: String,

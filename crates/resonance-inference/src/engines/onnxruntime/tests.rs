@@ -1,0 +1,295 @@
+use std::fs;
+use std::process::Command;
+
+use resonance_plant::{ElementType, Tensor, TensorBuf};
+use resonance_proof::PackageLimits;
+use tempfile::TempDir;
+
+use super::*;
+use crate::onnx::sample;
+use crate::package::{self, VerifiedModel};
+use crate::{GoldenMismatch, verify_golden};
+
+/// The engine; `None`, loudly, where the machine has no library.
+fn engine(test: &str) -> Option<OnnxRuntime> {
+    match OnnxRuntime::find() {
+        Ok(engine) => Some(engine),
+        Err(error) => {
+            eprintln!("SKIPPED {test}: {error}");
+            None
+        }
+    }
+}
+
+/// A package of one input `x` and one output `y`, with one golden vector.
+fn packed(onnx: &[u8], x: (&str, &str), y: (&str, &str), vector: (&str, &str)) -> VerifiedModel {
+    let folder: TempDir = tempfile::tempdir().unwrap();
+    let spec = |name, (element, shape): (&str, &str)| {
+        format!("name = '{name}'\nelement = '{element}'\nshape = {shape}\n")
+    };
+    let manifest = format!(
+        "format = 1\nname = 'm'\nversion = '1'\ncategory = 'soft_sensor'\nmodel = 'm.onnx'\n\
+         [training]\ndata = 'none'\n[[input]]\n{}[[output]]\n{}",
+        spec("x", x),
+        spec("y", y)
+    );
+    let tensor = |name, (element, _): (&str, &str), data: &str| {
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        let rows = data.as_array().unwrap();
+        let inner = rows[0].as_array().map(Vec::len);
+        let shape: Vec<usize> = std::iter::once(rows.len()).chain(inner).collect();
+        serde_json::json!({"name": name, "datatype": element, "shape": shape, "data": data})
+    };
+    let golden = serde_json::json!({"vectors": [{
+        "inputs": [tensor("x", x, vector.0)],
+        "outputs": [tensor("y", y, vector.1)],
+    }]});
+    fs::write(folder.path().join("m.onnx"), onnx).unwrap();
+    fs::write(folder.path().join("model.toml"), manifest).unwrap();
+    fs::write(folder.path().join("golden.json"), golden.to_string()).unwrap();
+    package::pack(folder.path(), &[], &PackageLimits::default()).unwrap().model
+}
+
+fn sum_of(inputs: usize) -> VerifiedModel {
+    let row: Vec<f64> = (0..inputs).map(|at| at as f64).collect();
+    let total = [[row.iter().sum::<f64>()]];
+    let (row, total) =
+        (serde_json::to_string(&[row]).unwrap(), serde_json::to_string(&total).unwrap());
+    let shape = format!("[-1, {inputs}]");
+    packed(&sample::sum(inputs), ("FP32", &shape), ("FP32", "[-1, 1]"), (&row, &total))
+}
+
+fn refused(model: &VerifiedModel, test: &str) -> Option<EngineError> {
+    let engine = engine(test)?;
+    Some(engine.load(model, &Limits::default()).err().expect("the model is loaded"))
+}
+
+#[test]
+fn a_model_is_loaded_checked_and_shared() {
+    let Some(engine) = engine("a_model_is_loaded_checked_and_shared") else { return };
+    assert_eq!(engine.identity(), format!("onnxruntime {}", engine.version()));
+    let model = sum_of(3);
+    let program = engine.load(&model, &Limits::default()).unwrap();
+    let report = verify_golden(&*program, &model).unwrap();
+    assert_eq!((report.vectors, report.elements), (1, 1));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let mut session = program.session().unwrap();
+            scope.spawn(move || {
+                let mut inputs = TensorBuf::default();
+                let row = [thread as f32, 1.0, 2.0];
+                for rows in [1, 5, 2] {
+                    let data = row.repeat(rows);
+                    let bytes = bytemuck::cast_slice(&data);
+                    inputs.tensors =
+                        vec![Tensor::from_bytes(ElementType::Fp32, &[rows, 3], bytes).unwrap()];
+                    let mut outputs = TensorBuf::default();
+                    for _ in 0..200 {
+                        session.infer(&inputs, &mut outputs).unwrap();
+                        let answer = outputs.tensors[0].as_slice::<f32>();
+                        assert_eq!(answer, vec![thread as f32 + 3.0; rows]);
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_element_type_passes_through() {
+    let Some(engine) = engine("every_element_type_passes_through") else { return };
+    for (element, number, data) in [
+        ("BOOL", 9, "[[true, false]]"),
+        ("UINT8", 2, "[[0, 255]]"),
+        ("UINT16", 4, "[[0, 65535]]"),
+        ("UINT32", 12, "[[0, 4294967295]]"),
+        ("UINT64", 13, "[[0, 18446744073709551615]]"),
+        ("INT8", 3, "[[-128, 127]]"),
+        ("INT16", 5, "[[-32768, 32767]]"),
+        ("INT32", 6, "[[-2147483648, 2147483647]]"),
+        ("INT64", 7, "[[-9223372036854775808, 9223372036854775807]]"),
+        ("FP16", 10, "[[1.5, \"NaN\"]]"),
+        ("BF16", 16, "[[-2.0, \"Infinity\"]]"),
+        ("FP32", 1, "[[0.1, \"-Infinity\"]]"),
+        ("FP64", 11, "[[0.1, 1e300]]"),
+        ("BYTES", 8, "[[\"ok\", \"köln \\u0000 zero\"]]"),
+    ] {
+        let same = sample::model(&[
+            sample::node("Identity", &["x"], &["y"]),
+            sample::input("x", number, &[-1, 2]),
+            sample::output("y", number, &[-1, 2]),
+        ]);
+        let kind = (element, "[-1, 2]");
+        let model = packed(&same, kind, kind, (data, data));
+        let program = engine.load(&model, &Limits::default()).unwrap();
+        let report = verify_golden(&*program, &model);
+        assert_eq!(report.map(|report| report.elements), Ok(2), "{element}");
+    }
+}
+
+#[test]
+fn wrong_answers_are_not_served() {
+    let Some(engine) = engine("wrong_answers_are_not_served") else { return };
+    let kinds = (("FP32", "[-1, 2]"), ("FP32", "[-1, 1]"));
+    let model = packed(&sample::sum(2), kinds.0, kinds.1, ("[[1, 2]]", "[[3.01]]"));
+    let program = engine.load(&model, &Limits::default()).unwrap();
+    let error = verify_golden(&*program, &model).unwrap_err();
+    assert!(matches!(&error, GoldenMismatch::Value(deviation) if deviation.at == 0), "{error}");
+    assert!(error.to_string().contains("element 0 of \"y\" is 3, not 3.01"), "{error}");
+}
+
+#[test]
+fn what_is_no_onnx_is_refused() {
+    let kinds = (("FP32", "[-1, 1]"), ("FP32", "[-1, 1]"));
+    let model = packed(b"not a model", kinds.0, kinds.1, ("[[1]]", "[[1]]"));
+    let Some(error) = refused(&model, "what_is_no_onnx_is_refused") else { return };
+    assert!(matches!(&error, EngineError::NotAModel { file, .. } if file == "m.onnx"), "{error}");
+}
+
+#[test]
+fn data_in_other_files_is_refused() {
+    for path in ["/etc/passwd", "../weights.bin", "weights.bin"] {
+        let outside = sample::model(&[
+            sample::node("Add", &["x", "w"], &["y"]),
+            sample::external("w", path),
+            sample::input("x", 1, &[-1, 1]),
+            sample::output("y", 1, &[-1, 1]),
+        ]);
+        let kinds = (("FP32", "[-1, 1]"), ("FP32", "[-1, 1]"));
+        let model = packed(&outside, kinds.0, kinds.1, ("[[1]]", "[[1]]"));
+        let Some(error) = refused(&model, "data_in_other_files_is_refused") else { return };
+        assert_eq!(error, EngineError::ExternalData { path: path.into() });
+    }
+}
+
+#[test]
+fn unknown_operators_are_named() {
+    let kinds = (("FP32", "[-1, 1]"), ("FP32", "[-1, 1]"));
+    for (domain, operator) in [("com.acme", "Wear"), ("", "Wear")] {
+        let graph = [
+            sample::node_of(domain, operator, &["x"], &["y"]),
+            sample::input("x", 1, &[-1, 1]),
+            sample::output("y", 1, &[-1, 1]),
+        ];
+        let onnx = sample::model_with(&graph, &[sample::opset("com.acme", 1)]);
+        let model = packed(&onnx, kinds.0, kinds.1, ("[[1]]", "[[1]]"));
+        let Some(error) = refused(&model, "unknown_operators_are_named") else { return };
+        let name = if domain.is_empty() { "ai.onnx" } else { domain };
+        let expected = vec![format!("{name}:{operator}")];
+        assert!(
+            matches!(&error, EngineError::UnknownOperators { operators, .. } if *operators == expected),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn manifests_that_contradict_the_model_are_refused() {
+    let Some(engine) = engine("manifests_that_contradict_the_model_are_refused") else { return };
+    let fits = ("FP32", "[-1, 1]");
+    for (x, y, vector, says) in [
+        (
+            ("FP32", "[-1, 3]"),
+            fits,
+            ("[[1, 2, 3]]", "[[1]]"),
+            "manifest says FP32[-1, 3], the model FP32[-1, 2]",
+        ),
+        (("FP64", "[-1, 2]"), fits, ("[[1, 2]]", "[[1]]"), "manifest says FP64[-1, 2]"),
+        (("FP32", "[-1, -1]"), fits, ("[[1, 2]]", "[[1]]"), "the model FP32[-1, 2]"),
+        (
+            ("FP32", "[1, 2]"),
+            ("INT64", "[-1, 1]"),
+            ("[[1, 2]]", "[[1]]"),
+            "manifest says INT64[-1, 1]",
+        ),
+    ] {
+        let model = packed(&sample::sum(2), x, y, vector);
+        let error = engine.load(&model, &Limits::default()).err().unwrap();
+        assert!(matches!(error, EngineError::SignatureClash { .. }), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    // The manifest may fix what the model leaves open.
+    let narrow = packed(&sample::sum(2), ("FP32", "[1, 2]"), fits, ("[[1, 2]]", "[[3]]"));
+    assert!(engine.load(&narrow, &Limits::default()).is_ok());
+}
+
+#[test]
+fn models_over_a_limit_are_refused() {
+    let Some(engine) = engine("models_over_a_limit_are_refused") else { return };
+    let model = sum_of(3);
+    let small = Limits { model_bytes_max: 20, ..Limits::default() };
+    let error = engine.load(&model, &small).err().unwrap();
+    assert!(error.to_string().starts_with("the model file m.onnx is "), "{error}");
+    let narrow = Limits { tensor_elements_max: 2, ..Limits::default() };
+    let error = engine.load(&model, &narrow).err().unwrap();
+    assert!(matches!(error, EngineError::OverLimit { actual: 3, limit: 2, .. }), "{error}");
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_named() {
+    let Some(engine) = engine("inputs_that_do_not_fit_are_named") else { return };
+    let program = engine.load(&sum_of(3), &Limits::default()).unwrap();
+    let mut session = program.session().unwrap();
+    let mut outputs = TensorBuf::default();
+    let mut told =
+        |tensors| session.infer(&TensorBuf { tensors }, &mut outputs).unwrap_err().to_string();
+    let zeros = |element, shape: &[usize]| Tensor::zeros(element, shape).unwrap();
+    for (tensors, says) in [
+        (vec![], "input \"x\" must be one of 1 tensors, not one of 0"),
+        (vec![zeros(ElementType::Fp32, &[1, 4])], "must be FP32[-1, 3], not FP32[1, 4]"),
+        (vec![zeros(ElementType::Fp32, &[3])], "must be FP32[-1, 3], not FP32[3]"),
+        (vec![zeros(ElementType::Fp64, &[1, 3])], "must be FP32[-1, 3], not FP64[1, 3]"),
+        (vec![zeros(ElementType::Bytes, &[1, 3])], "must be FP32[-1, 3], not BYTES[1, 3]"),
+    ] {
+        let error = told(tensors);
+        assert!(error.contains(says), "{error}");
+    }
+    let empty = TensorBuf { tensors: vec![zeros(ElementType::Fp32, &[0, 3])] };
+    session.infer(&empty, &mut outputs).unwrap();
+    assert_eq!(outputs.tensors[0].shape, [0, 1]);
+}
+
+#[test]
+fn absent_and_foreign_libraries_are_refused_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.so");
+    fs::write(&text, "not a library").unwrap();
+    for (path, says) in [
+        (folder.path().join("absent.so"), "there is no such file"),
+        (text, "cannot be loaded as a library"),
+    ] {
+        let error = library::check(&path).unwrap_err().to_string();
+        assert!(error.contains(says) && error.contains("install ONNX Runtime 1."), "{error}");
+    }
+}
+
+/// Libraries as no release would be, built by the machine's C compiler.
+#[test]
+fn old_and_broken_libraries_are_refused_by_version() {
+    let source = |version: &str| {
+        format!(
+            "static const void* api(unsigned v) {{ (void)v; return 0; }}\n\
+             static const char* version(void) {{ return \"{version}\"; }}\n\
+             static const struct {{ const void* (*a)(unsigned); const char* (*v)(void); }} \
+             base = {{ api, version }};\n\
+             const void* OrtGetApiBase(void) {{ return &base; }}\n"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (name, source, says) in [
+        ("old", source("1.16.3"), "is ONNX Runtime 1.16.3; 1.17 or newer 1.x is needed"),
+        ("next", source("2.0.0"), "is ONNX Runtime 2.0.0; 1.17 or newer 1.x is needed"),
+        ("bare", source("1.40.0"), "version 1.40.0 lacks level 17"),
+        ("other", "int nothing;\n".to_owned(), "not ONNX Runtime (no OrtGetApiBase)"),
+    ] {
+        let (c, so) = (folder.path().join(format!("{name}.c")), folder.path().join(name));
+        fs::write(&c, source).unwrap();
+        let cc = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&so).arg(&c).status();
+        if !cc.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED old_and_broken_libraries_are_refused_by_version: no C compiler");
+            return;
+        }
+        let error = library::check(&so).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
