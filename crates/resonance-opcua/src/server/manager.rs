@@ -2,6 +2,7 @@
 //! monitored items.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use opcua::nodes::{DefaultTypeTree, ReferenceDirection, TypeTree};
@@ -33,6 +34,10 @@ pub(crate) struct PlantNodes {
 struct Continued(usize);
 
 impl PlantNodes {
+    fn count(&self) {
+        self.nodes.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn metadata(&self, node: NodeAt) -> NodeMetadata {
         NodeMetadata {
             node_id: expanded(self.nodes.node_id(node)),
@@ -223,6 +228,7 @@ impl NodeManager for PlantNodes {
         timestamps: TimestampsToReturn,
         requests: &mut [&mut ReadNode],
     ) -> Result<(), StatusCode> {
+        self.count();
         for request in requests {
             let asked = request.node();
             match self.nodes.find(&asked.node_id) {
@@ -242,6 +248,7 @@ impl NodeManager for PlantNodes {
         _context: &RequestContext,
         requests: &mut [&mut WriteNode],
     ) -> Result<(), StatusCode> {
+        self.count();
         for request in requests {
             let known = self.nodes.find(&request.value().node_id).is_some();
             request.set_status(if known {
@@ -258,6 +265,7 @@ impl NodeManager for PlantNodes {
         context: &RequestContext,
         requests: &mut [BrowseNode],
     ) -> Result<(), StatusCode> {
+        self.count();
         let types = context.type_tree.read();
         for request in requests.iter_mut().filter(|request| request.remaining() > 0) {
             self.browse_node(&types, request);
@@ -270,6 +278,7 @@ impl NodeManager for PlantNodes {
         context: &RequestContext,
         items: &mut [&mut BrowsePathItem],
     ) -> Result<(), StatusCode> {
+        self.count();
         let types = context.type_tree.read();
         for item in items {
             self.follow(context, &types, item);
@@ -282,6 +291,7 @@ impl NodeManager for PlantNodes {
         context: &RequestContext,
         items: &mut [&mut CreateMonitoredItem],
     ) -> Result<(), StatusCode> {
+        self.count();
         for item in items {
             self.monitor(context, item);
         }

@@ -4,6 +4,7 @@
 //! [`AddressSpace`] and the last-value columns alone.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use opcua::types::{
     Array, AttributeId, DataTypeId, DataValue, DateTime, EUInformation, EnumValueType,
@@ -33,6 +34,8 @@ pub(crate) struct Nodes {
     /// The shortest sampling interval, milliseconds.
     pub(crate) sampling_ms: f64,
     pub(crate) started: DateTime,
+    /// Requests answered: one for each service call, not for each node in it.
+    pub(crate) requests: AtomicU64,
 }
 
 /// What a reference leads to.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opcua::crypto::SecurityPolicy;
@@ -130,6 +131,11 @@ impl Running {
         self.sampler.notified()
     }
 
+    /// Calls of services answered: reads, browses and so on; publishing not counted.
+    pub fn requests(&self) -> u64 {
+        self.sampler.nodes().requests.load(Ordering::Relaxed)
+    }
+
     /// Stops: closes every connection and no longer listens.
     pub async fn stop(mut self) {
         self.handle.0.cancel();
@@ -192,7 +198,9 @@ fn build(
         let namespace = context.type_tree.write().namespaces_mut().add_namespace(&namespace_uri);
         let started = DateTime::now();
         let sampling_ms = tick_ms;
-        let nodes = Arc::new(Nodes { space, values, clock, namespace, sampling_ms, started });
+        let requests = AtomicU64::new(0);
+        let nodes =
+            Arc::new(Nodes { space, values, clock, namespace, sampling_ms, started, requests });
         let sampler = Arc::new(Sampler::new(Arc::clone(&nodes), period));
         *hand_over.lock() = Some(Arc::clone(&sampler));
         PlantNodes { nodes, namespace_uri, sampler }

@@ -68,6 +68,10 @@ impl Sampler {
         }
     }
 
+    pub(crate) fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
     /// Values handed to subscriptions so far.
     pub(crate) fn notified(&self) -> u64 {
         self.notified.load(Ordering::Relaxed)

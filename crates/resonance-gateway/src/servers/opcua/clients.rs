@@ -1,0 +1,46 @@
+//! Users of the plant file as the OPC UA server verifies them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use resonance_opcua::server::Authenticator;
+use resonance_plant::Principal;
+
+use crate::access::Access;
+
+const SURFACE: &str = "opcua";
+
+/// The stack names a peer by its session only after it was admitted.
+const PEER: &str = "unknown";
+
+/// Everyone who is known may view, and nothing here needs more: no node can be written.
+#[derive(Debug)]
+pub(super) struct Users {
+    access: Arc<Access>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Users {
+    pub(super) fn new(access: Arc<Access>, refused: Arc<AtomicU64>) -> Self {
+        Self { access, refused }
+    }
+
+    fn refuse(&self, name: &str) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.access.report_failed(SURFACE, PEER, name);
+    }
+}
+
+impl Authenticator for Users {
+    fn authenticate(&self, name: &str, password: &str) -> Option<Principal> {
+        let principal = self.access.authenticate(name, password.as_bytes());
+        if principal.is_none() {
+            self.refuse(name);
+        }
+        principal
+    }
+
+    fn anonymous_refused(&self) {
+        self.refuse("anonymous");
+    }
+}

@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use resonance_plant::{
+    Asset, AssetId, DataType, Interpolation, Plant, Point, PointIndex, Qualifier,
+};
+
+use super::*;
+use crate::models::Models;
+use crate::status::{DeploymentState, DeploymentStatus, LatencySummary};
+
+fn plan(listen: &str) -> OpcUaServerPlan {
+    OpcUaServerPlan {
+        listen: listen.parse().unwrap(),
+        host: "plant".to_owned(),
+        allow_anonymous: false,
+        allow_none: false,
+        pki: "pki".into(),
+    }
+}
+
+fn plant(point: &str) -> Plant {
+    let asset = Asset {
+        id: AssetId("mill".into()),
+        equipment_id: "acme/line1/mill".into(),
+        physical_asset_id: Some("SN-7".into()),
+        class: None,
+        description: "".into(),
+    };
+    let point = Point {
+        asset: 0,
+        name: point.into(),
+        data_type: DataType::Float64,
+        quantity: None,
+        unit: None,
+        range: None,
+        interpolation: Interpolation::Step,
+        semantic_id: None,
+        qualifier: Qualifier::default(),
+        labels: Arc::from([]),
+        description: "".into(),
+    };
+    Plant { assets: vec![asset], points: vec![point] }
+}
+
+fn deployment() -> DeploymentStatus {
+    DeploymentStatus {
+        id: "wear".into(),
+        asset: "mill".into(),
+        model: "tool-wear".into(),
+        model_version: "1.2.0".into(),
+        trained_on: "simulated".into(),
+        state: DeploymentState::Degraded,
+        reason: "an input is stale".to_owned(),
+        triggers: 7,
+        inferences: 6,
+        results: 6,
+        overruns: 0,
+        failures: 1,
+        over_budget: 0,
+        latency: LatencySummary::default(),
+        inference: LatencySummary::default(),
+    }
+}
+
+#[test]
+fn nobody_is_admitted_unproven_from_elsewhere() {
+    for listen in ["0.0.0.0:4840", "192.0.2.1:4840", "[::]:4840"] {
+        let anonymous = OpcUaServerPlan { allow_anonymous: true, ..plan(listen) };
+        let open = OpcUaServerPlan { allow_none: true, ..plan(listen) };
+        for (refused, key) in [(anonymous, "allow_anonymous"), (open, "allow_none")] {
+            let error = check(&refused).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains("loopback"), "{error}");
+        }
+        check(&plan(listen)).unwrap();
+    }
+    let local = OpcUaServerPlan { allow_anonymous: true, allow_none: true, ..plan("[::1]:4840") };
+    check(&local).unwrap();
+}
+
+#[test]
+fn every_point_and_deployment_has_its_nodes() {
+    let board = board::Board::new(&[deployment()], &Models::default());
+    let space = space::address_space(&plant("load"), &board).unwrap();
+    // One point, two properties of the asset, 21 columns and the asset of the deployment.
+    assert_eq!(space.variable_count(), 1 + 2 + 21 + 1);
+}
+
+#[test]
+fn a_name_that_cannot_be_a_node_is_refused_by_name() {
+    let board = board::Board::new(&[], &Models::default());
+    let error = space::address_space(&plant("a/EURange"), &board).unwrap_err();
+    assert!(error.to_string().contains("mill.a/EURange"), "{error}");
+}
+
+#[test]
+fn the_board_keeps_the_time_of_a_change() {
+    use resonance_plant::Timestamp;
+    let mut board = board::Board::new(&[deployment()], &Models::default());
+    let (first, later) = (Timestamp::from_millis(1), Timestamp::from_millis(2));
+    board.refresh(&[deployment()], &Default::default(), first);
+    let state = board.columns().observation(PointIndex(0)).unwrap();
+    assert_eq!((state.value, state.source_time), (Value::Int(4), first));
+    let error = board.columns().observation(PointIndex(2)).unwrap();
+    assert_eq!(error.value, Value::Text("an input is stale".into()));
+
+    let active =
+        DeploymentStatus { state: DeploymentState::Active, reason: String::new(), ..deployment() };
+    board.refresh(&[active], &Default::default(), later);
+    let [state, reason, error, name] =
+        [0, 1, 2, 3].map(|at| board.columns().observation(PointIndex(at)).unwrap());
+    assert_eq!((state.value, state.source_time), (Value::Int(2), later));
+    assert_eq!((reason.value, reason.source_time), (Value::Text("".into()), later));
+    assert_eq!(error.value, Value::Text("an input is stale".into()), "it is the last one");
+    assert_eq!((name.value, name.source_time), (Value::Text("tool-wear".into()), first));
+}
