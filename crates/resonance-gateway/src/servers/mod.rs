@@ -74,6 +74,11 @@ impl std::fmt::Debug for RunningServers {
 }
 
 impl RunningServers {
+    /// Takes charge of a server.
+    pub fn add(&self, server: Box<dyn RunningServer>) {
+        self.0.lock().push(server);
+    }
+
     /// Each server at this moment.
     pub fn status(&self) -> Vec<ServerStatus> {
         self.0.lock().iter().map(|server| server.status()).collect()
@@ -108,6 +113,11 @@ pub async fn start(
     context: &Context,
     running: &RunningServers,
 ) -> Result<(), ServerError> {
-    let _ = (plan, context, running);
+    if let Some(plan) = &plan.opcua {
+        let server = opcua::start(plan, context).await;
+        let server =
+            server.map_err(|error| ServerError { kind: "opcua", problem: error.to_string() })?;
+        running.add(Box::new(server));
+    }
     Ok(())
 }

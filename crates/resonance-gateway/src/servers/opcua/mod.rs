@@ -8,6 +8,8 @@ mod space;
 #[cfg(test)]
 mod tests;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +19,7 @@ use resonance_opcua::server::{
 use resonance_plant::{Code, Event, EventSink, Value};
 use tokio::task::JoinHandle;
 
-use super::Context;
+use super::{Context, RunningServer};
 use crate::plan::OpcUaServerPlan;
 use crate::status::ServerStatus;
 
@@ -36,7 +38,7 @@ pub struct Running {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The plant file asks for what must not be.
-    #[error("servers.opcua.{key}: {problem}")]
+    #[error("{key}: {problem}")]
     Configuration {
         /// Which key.
         key: &'static str,
@@ -44,10 +46,10 @@ pub enum ServerError {
         problem: String,
     },
     /// A name in the plant cannot be a node.
-    #[error("servers.opcua: {0}")]
+    #[error("{0}")]
     Names(#[from] AddressSpaceError),
     /// The server itself.
-    #[error("servers.opcua: {0}")]
+    #[error("{0}")]
     Server(#[from] ua::ServerError),
 }
 
@@ -110,9 +112,10 @@ impl Running {
     pub fn url(&self) -> &str {
         self.server.url()
     }
+}
 
-    /// The server at this moment.
-    pub fn status(&self) -> ServerStatus {
+impl RunningServer for Running {
+    fn status(&self) -> ServerStatus {
         ServerStatus {
             kind: "opcua",
             url: self.server.url().to_owned(),
@@ -123,12 +126,13 @@ impl Running {
         }
     }
 
-    /// Ends it: closes every connection.
-    pub async fn stop(self) {
-        for task in &self.background {
-            task.abort();
-        }
-        self.server.stop().await;
+    fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            for task in &self.background {
+                task.abort();
+            }
+            self.server.stop().await;
+        })
     }
 }
 
