@@ -31,6 +31,10 @@ pub struct OpcUaConfig {
     /// Trusts whatever certificate the server shows. For first contact in a closed network.
     #[serde(default)]
     pub trust_any_certificate: bool,
+    /// The folder of certificates: ours in `own`, the machines' we trust in `trusted`. Absent: one
+    /// for all sources, in the user's data folder.
+    #[serde(default)]
+    pub pki: Option<std::path::PathBuf>,
     /// Which time an observation carries.
     #[serde(default)]
     pub time: TimeFrom,

@@ -1,7 +1,25 @@
 //! Reads an OPC UA server with a publish loop of its own.
+//!
+//! The stack's client loses messages unseen: it neither checks sequence numbers nor lets its
+//! user refuse a message, and after a reconnect it may stay silent. So only its secure channel
+//! is used; sessions ([`connect`]), subscriptions and the publish loop are here.
 
+mod backoff;
+mod checkup;
 pub mod config;
+mod connect;
+mod failure;
+mod limiter;
+mod outage;
+mod pki;
+mod publish;
+mod requests;
+mod rounds;
+mod sequence;
 pub mod session;
+mod subscriptions;
+mod transport;
+mod unpack;
 
 pub use config::OpcUaConfig;
 pub use session::OpcUaSource;

@@ -1,0 +1,270 @@
+//! From an address to an activated session.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::client::services::{ActivateSession, CreateSession};
+use opcua::client::transport::{TransportConfiguration, TransportPollResult};
+use opcua::client::{AsyncSecureChannel, IdentityToken, SessionRetryPolicy, UARequest};
+use opcua::crypto::{CertificateStore, SecurityPolicy as UaPolicy};
+use opcua::sync::RwLock;
+use opcua::types::{
+    ApplicationDescription, ApplicationType, ContextOwned, DecodingOptions, EndpointDescription,
+    Error, GetEndpointsRequest, MessageSecurityMode, NamespaceMap, NodeId, StatusCode,
+    UserTokenType,
+};
+
+use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
+use super::failure::Failure;
+use super::pki::{self, APPLICATION_URI, Pki};
+use super::requests::{Live, Running, request_header};
+use super::transport::{CHUNK_BYTES_MAX, CHUNKS_MAX, TcpConnector};
+
+/// Elements of one array, bytes of one text or byte string that a machine may send.
+const ARRAY_MAX: usize = 1 << 20;
+const TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// How long a secure channel's keys serve before they are renewed, milliseconds.
+const CHANNEL_LIFETIME_MS: u32 = 600_000;
+
+/// How long a machine keeps a session that says nothing, milliseconds: a lost one shall not
+/// occupy it for long.
+const SESSION_TIMEOUT_MS: f64 = 60_000.0;
+
+/// Makes a session. Each step has a time limit, so a machine that hangs only fails.
+pub(super) async fn connect(config: &OpcUaConfig) -> Result<Live, Failure> {
+    let timeout = Duration::from_millis(u64::from(config.request_timeout_ms));
+    let identity = identity(config)?;
+    let pki = match config.security_policy {
+        SecurityPolicy::None => None,
+        _ => Some(open_pki(config).await?),
+    };
+    let store = match &pki {
+        Some(pki) => Arc::clone(&pki.store),
+        // Never read: without security there is no certificate.
+        None => Arc::new(RwLock::new(CertificateStore::new(std::path::Path::new("")))),
+    };
+    let limited = |step: &'static str| {
+        move |_| {
+            Failure::Unreachable(format!("{}: no answer while {step} in {timeout:?}", config.url))
+        }
+    };
+    let endpoints = tokio::time::timeout(timeout, discover(config, Arc::clone(&store), timeout))
+        .await
+        .map_err(limited("asking for its endpoints"))??;
+    let mut endpoint = choose(config, &identity, &endpoints)?;
+    if let Some(pki) = &pki {
+        pki.check(config, endpoint.server_certificate.as_ref())?;
+    }
+    // The address as configured is known to reach the machine; the one it tells may not.
+    endpoint.endpoint_url = config.url.as_str().into();
+    let channel = Arc::new(channel(endpoint.clone(), Arc::clone(&store)));
+    let event_loop =
+        tokio::time::timeout(timeout, channel.connect_no_retry(&TcpConnector::new(&config.url)))
+            .await
+            .map_err(limited("opening a secure channel"))?
+            .map_err(|e| Failure::while_connecting(&config.url, "opening a secure channel", &e))?;
+    let running = Running::start(event_loop);
+    let session = activate(config, &channel, endpoint, store, pki, identity, timeout);
+    let token = tokio::time::timeout(timeout * 2, session)
+        .await
+        .map_err(limited("making a session"))?
+        .map_err(|(step, e)| Failure::while_connecting(&config.url, step, &e))?;
+    Ok(Live::new(channel, token, timeout, running))
+}
+
+async fn open_pki(config: &OpcUaConfig) -> Result<Pki, Failure> {
+    let folder = pki::folder(config);
+    tokio::task::spawn_blocking(move || Pki::open(&folder))
+        .await
+        .map_err(|error| Failure::Refused(format!("making our certificate failed: {error}")))?
+}
+
+/// The user and password, read anew for each session so that a changed secret takes effect.
+fn identity(config: &OpcUaConfig) -> Result<IdentityToken, Failure> {
+    let Some(user) = &config.user else { return Ok(IdentityToken::Anonymous) };
+    let password = config.password.as_ref().map(secret).transpose()?.unwrap_or_default();
+    Ok(IdentityToken::UserName(user.clone(), password.into()))
+}
+
+fn secret(reference: &SecretRef) -> Result<String, Failure> {
+    let refused = |why: String| Failure::Refused(format!("password = {:?}: {why}", reference.0));
+    match reference.0.split_once(':') {
+        Some(("env", name)) => {
+            std::env::var(name).map_err(|_| refused(format!("set the environment variable {name}")))
+        }
+        Some(("file", path)) => std::fs::read_to_string(path)
+            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+            .map_err(|error| refused(format!("the file cannot be read: {error}"))),
+        _ => Err(refused("write env:NAME or file:PATH".into())),
+    }
+}
+
+fn channel(
+    endpoint: EndpointDescription,
+    store: Arc<RwLock<CertificateStore>>,
+) -> AsyncSecureChannel {
+    let options = DecodingOptions {
+        max_message_size: CHUNK_BYTES_MAX * CHUNKS_MAX,
+        max_chunk_count: CHUNKS_MAX,
+        max_array_length: ARRAY_MAX,
+        max_string_length: TEXT_BYTES_MAX,
+        max_byte_string_length: TEXT_BYTES_MAX,
+        ..DecodingOptions::default()
+    };
+    let context = ContextOwned::new_default(NamespaceMap::new(), options);
+    AsyncSecureChannel::new(
+        store,
+        endpoint.into(),
+        SessionRetryPolicy::never(),
+        // Else the stack would rewrite source times by the difference of the clocks.
+        false,
+        Arc::default(),
+        TransportConfiguration {
+            send_buffer_size: CHUNK_BYTES_MAX,
+            recv_buffer_size: CHUNK_BYTES_MAX,
+            max_message_size: CHUNK_BYTES_MAX * CHUNKS_MAX,
+            max_chunk_count: CHUNKS_MAX,
+        },
+        CHANNEL_LIFETIME_MS,
+        Arc::new(RwLock::new(context)),
+    )
+}
+
+/// Asks, without security, what the server offers (OPC 10000-4, 5.5.4).
+async fn discover(
+    config: &OpcUaConfig,
+    store: Arc<RwLock<CertificateStore>>,
+    timeout: Duration,
+) -> Result<Vec<EndpointDescription>, Failure> {
+    let failed = |e: Error| Failure::while_connecting(&config.url, "asking for its endpoints", &e);
+    let channel = channel(EndpointDescription::from(config.url.as_str()), store);
+    let connector = TcpConnector::new(&config.url);
+    let mut event_loop = channel.connect_no_retry(&connector).await.map_err(failed)?;
+    let request = GetEndpointsRequest {
+        request_header: request_header(&NodeId::null(), 1, timeout),
+        endpoint_url: config.url.as_str().into(),
+        locale_ids: None,
+        profile_uris: None,
+    };
+    let answer = channel.send(request, timeout);
+    tokio::pin!(answer);
+    let response = loop {
+        tokio::select! {
+            response = &mut answer => break response.map_err(failed)?,
+            polled = event_loop.poll() => if let TransportPollResult::Closed(status) = polled {
+                return Err(failed(Error::new(status, "the machine closed the connection")));
+            }
+        }
+    };
+    channel.close_channel().await;
+    while !matches!(event_loop.poll().await, TransportPollResult::Closed(_)) {}
+    let opcua::core::ResponseMessage::GetEndpoints(response) = response else {
+        let status = response.response_header().service_result;
+        return Err(failed(Error::new(status, "the machine does not tell its endpoints")));
+    };
+    Ok(response.endpoints.unwrap_or_default())
+}
+
+fn policy(policy: SecurityPolicy) -> UaPolicy {
+    match policy {
+        SecurityPolicy::None => UaPolicy::None,
+        SecurityPolicy::Basic128rsa15 => UaPolicy::Basic128Rsa15,
+        SecurityPolicy::Basic256 => UaPolicy::Basic256,
+        SecurityPolicy::Basic256sha256 => UaPolicy::Basic256Sha256,
+        SecurityPolicy::Aes128Sha256Rsaoaep => UaPolicy::Aes128Sha256RsaOaep,
+        SecurityPolicy::Aes256Sha256Rsapss => UaPolicy::Aes256Sha256RsaPss,
+    }
+}
+
+/// The mode to ask for; without a policy there is none.
+fn mode(config: &OpcUaConfig) -> MessageSecurityMode {
+    match (config.security_policy, config.security_mode) {
+        (SecurityPolicy::None, _) | (_, SecurityMode::None) => MessageSecurityMode::None,
+        (_, SecurityMode::Sign) => MessageSecurityMode::Sign,
+        (_, SecurityMode::SignAndEncrypt) => MessageSecurityMode::SignAndEncrypt,
+    }
+}
+
+/// The endpoint with the configured security that takes our kind of user.
+fn choose(
+    config: &OpcUaConfig,
+    identity: &IdentityToken,
+    endpoints: &[EndpointDescription],
+) -> Result<EndpointDescription, Failure> {
+    let (policy, mode) = (policy(config.security_policy), mode(config));
+    let secure: Vec<&EndpointDescription> = endpoints
+        .iter()
+        .filter(|e| e.security_mode == mode && e.endpoint_url.as_ref().starts_with("opc.tcp://"))
+        .filter(|e| UaPolicy::from_str(e.security_policy_uri.as_ref()) == Ok(policy))
+        .collect();
+    if secure.is_empty() {
+        let mut offered: Vec<String> = endpoints
+            .iter()
+            .map(|e| format!("{} / {:?}", short(e.security_policy_uri.as_ref()), e.security_mode))
+            .collect();
+        offered.sort();
+        offered.dedup();
+        return Err(Failure::Refused(format!(
+            "{} does not offer {policy} / {mode:?}; it offers {}: set security_policy and \
+             security_mode to one of them",
+            config.url,
+            if offered.is_empty() { "nothing".into() } else { offered.join(", ") },
+        )));
+    }
+    let (kind, name) = match identity {
+        IdentityToken::Anonymous => (UserTokenType::Anonymous, "anonymous users; set user"),
+        _ => (UserTokenType::UserName, "user names; remove user"),
+    };
+    secure.into_iter().find(|e| e.find_policy(kind).is_some()).cloned().ok_or_else(|| {
+        Failure::Refused(format!("{} does not take {name} in the configuration", config.url))
+    })
+}
+
+fn short(policy_uri: &str) -> &str {
+    policy_uri.rsplit_once('#').map_or(policy_uri, |(_, name)| name)
+}
+
+/// Creates and activates a session; returns the token that its requests carry, or the step
+/// that failed.
+async fn activate(
+    config: &OpcUaConfig,
+    channel: &AsyncSecureChannel,
+    endpoint: EndpointDescription,
+    store: Arc<RwLock<CertificateStore>>,
+    pki: Option<Pki>,
+    identity: IdentityToken,
+    timeout: Duration,
+) -> Result<NodeId, (&'static str, Error)> {
+    let mut create = CreateSession::new_manual(&store, &endpoint, 1, timeout, NodeId::null(), 1)
+        .client_description(ApplicationDescription {
+            application_uri: APPLICATION_URI.into(),
+            product_uri: APPLICATION_URI.into(),
+            application_name: "Resonance gateway".into(),
+            application_type: ApplicationType::Client,
+            ..ApplicationDescription::default()
+        })
+        .endpoint_url(config.url.as_str())
+        .session_name("resonance")
+        .session_timeout(SESSION_TIMEOUT_MS);
+    if pki.is_some() {
+        create = create.client_cert_from_store(&store);
+    }
+    let created = create.send(channel).await.map_err(|e| ("creating a session", e))?;
+    let token = created.authentication_token;
+    let mut activate = ActivateSession::new_manual(endpoint, 1, timeout, token.clone(), 2)
+        .identity_token(identity);
+    if let Some(pki) = pki {
+        activate = activate.private_key(pki.key);
+    }
+    let activated = activate.send(channel).await.map_err(|e| ("activating the session", e))?;
+    match activated.response_header.service_result {
+        bad if bad.is_bad() => Err(("activating the session", Error::new(bad, "refused"))),
+        StatusCode::Good => Ok(token),
+        other => {
+            tracing::debug!(%other, "the session is active with a remark");
+            Ok(token)
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Certificates: our own, and which machines' we trust.
+//!
+//! A folder, one for the whole gateway unless a source names another:
+//! `own/cert.der` (give it to the machine), `private/private.pem`, `trusted/` (machines' certificates
+//! as `.der` or `.pem`, exact), `rejected/` (what was shown and not trusted; move it to `trusted/`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use opcua::crypto::{CertificateStore, PrivateKey, X509, X509Data};
+use opcua::sync::RwLock;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use super::config::OpcUaConfig;
+use super::failure::Failure;
+
+/// Names this application in its certificate and its sessions.
+pub(super) const APPLICATION_URI: &str = "urn:resonance:gateway";
+
+/// Where the folder is unless configured.
+const FOLDER_VARIABLE: &str = "RESONANCE_PKI";
+
+/// Certificates kept of machines that were refused; an attacker could show any number.
+const REJECTED_MAX: usize = 64;
+
+/// Our key is this long and our certificate valid this long.
+const KEY_BITS: u32 = 2048;
+const VALID_DAYS: u32 = 20 * 365;
+
+/// One at a time makes the certificate that all sources share.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// The folder and what it holds of our own.
+#[derive(Clone)]
+pub(super) struct Pki {
+    folder: PathBuf,
+    /// For the OPC UA stack, which wants to check the machine's certificate once more.
+    pub(super) store: Arc<RwLock<CertificateStore>>,
+    /// Our private key.
+    pub(super) key: PrivateKey,
+}
+
+/// The folder a source uses: its own, or `RESONANCE_PKI`, or `resonance/pki` in the user's data
+/// folder, or `pki` in the working directory.
+pub(super) fn folder(config: &OpcUaConfig) -> PathBuf {
+    let under = |variable: &str, rest: &str| {
+        std::env::var_os(variable).filter(|v| !v.is_empty()).map(|v| PathBuf::from(v).join(rest))
+    };
+    config
+        .pki
+        .clone()
+        .or_else(|| under(FOLDER_VARIABLE, ""))
+        .or_else(|| under("XDG_DATA_HOME", "resonance/pki"))
+        .or_else(|| under("HOME", ".local/share/resonance/pki"))
+        .unwrap_or_else(|| PathBuf::from("pki"))
+}
+
+impl Pki {
+    /// Opens the folder; makes it, and our certificate, where there is none yet. Slow the first
+    /// time: a key is made.
+    ///
+    /// # Errors
+    /// What the file system or the key says.
+    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            Failure::Refused(format!(
+                "the certificate folder {}: {what}: {error}; make it writable or set pki",
+                folder.display()
+            ))
+        };
+        let folder = std::path::absolute(folder).map_err(|e| failed("no such place", &e))?;
+        let certificate = folder.join("own/cert.der");
+        let key = folder.join("private/private.pem");
+        let _making = MAKING.lock();
+        for name in ["own", "trusted", "rejected", "shown/trusted", "shown/rejected"] {
+            std::fs::create_dir_all(folder.join(name)).map_err(|e| failed(name, &e))?;
+        }
+        if !(certificate.exists() && key.exists()) {
+            make_private_folder(&folder.join("private")).map_err(|e| failed("private", &e))?;
+            CertificateStore::create_certificate_and_key(&description(), true, &certificate, &key)
+                .map_err(|e| failed("cannot make our certificate", &e))?;
+        }
+        // The stack looks for machines' certificates in a folder of its own: what is trusted was
+        // decided before, and it copies there whatever it is shown.
+        let (mut store, _, own_key) = CertificateStore::new_with_x509_data::<X509Data>(
+            &folder.join("shown"),
+            false,
+            Some(&certificate),
+            Some(&key),
+            None,
+        );
+        store.set_skip_verify_certs(true);
+        store.set_trust_unknown_certs(true);
+        let key = own_key.ok_or_else(|| failed("own", &"the certificate or key is unreadable"))?;
+        Ok(Self { folder, store: Arc::new(RwLock::new(store)), key })
+    }
+
+    /// Whether to trust a machine that shows this certificate (DER).
+    ///
+    /// # Errors
+    /// [`Failure::Untrusted`] with the fingerprint and what to do.
+    pub(super) fn check(&self, config: &OpcUaConfig, shown: &[u8]) -> Result<(), Failure> {
+        let url = &config.url;
+        // A chain is the machine's own certificate first, then its issuers'.
+        let certificate = X509::from_der(own_of_chain(shown))
+            .map_err(|_| Failure::Untrusted(format!("{url} shows no readable certificate")))?;
+        let print = fingerprint(own_of_chain(shown));
+        if let Some(pinned) = &config.server_fingerprint {
+            return if normal(pinned) == print {
+                Ok(())
+            } else {
+                Err(Failure::Untrusted(format!(
+                    "{url} shows a certificate with fingerprint {print}, server_fingerprint says \
+                     {pinned}; if the machine's certificate was renewed, change it"
+                )))
+            };
+        }
+        if config.trust_any_certificate {
+            return Ok(());
+        }
+        if !self.holds(own_of_chain(shown)) {
+            return Err(self.untrusted(url, &print, own_of_chain(shown)));
+        }
+        certificate.is_time_valid(&chrono_now()).map_err(|error| {
+            Failure::Untrusted(format!(
+                "{url} shows a trusted certificate that is not valid now: {error}; renew it, or \
+                 pin it with server_fingerprint = \"{print}\""
+            ))
+        })
+    }
+
+    /// Whether the trusted folder holds exactly this certificate.
+    fn holds(&self, der: &[u8]) -> bool {
+        let Ok(entries) = std::fs::read_dir(self.folder.join("trusted")) else { return false };
+        entries.flatten().any(|entry| {
+            CertificateStore::read_cert(&entry.path())
+                .is_ok_and(|trusted| trusted.as_byte_string().as_ref() == der)
+        })
+    }
+
+    fn untrusted(&self, url: &str, print: &str, der: &[u8]) -> Failure {
+        let rejected = self.folder.join("rejected");
+        let kept = std::fs::read_dir(&rejected).map_or(usize::MAX, Iterator::count);
+        let file = rejected.join(format!("{print}.der"));
+        let hint = if file.exists() || kept < REJECTED_MAX && std::fs::write(&file, der).is_ok() {
+            format!("move {} to the folder trusted beside it, or ", file.display())
+        } else {
+            String::new()
+        };
+        Failure::Untrusted(format!(
+            "{url} shows a certificate that is not trusted; compare its fingerprint {print} with \
+             the machine's, then {hint}set server_fingerprint"
+        ))
+    }
+}
+
+/// The OPC UA stack keeps time as `chrono` does; this spares us the dependency.
+fn chrono_now() -> opcua::types::DateTimeUtc {
+    opcua::types::DateTime::now().as_chrono()
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(super) fn fingerprint(der: &[u8]) -> String {
+    Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As people write fingerprints: with colons or spaces, in capitals.
+fn normal(fingerprint: &str) -> String {
+    let hex = fingerprint.trim().trim_start_matches("sha256:");
+    hex.chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The first certificate of a chain of DER sequences; all of it where that cannot be told.
+fn own_of_chain(der: &[u8]) -> &[u8] {
+    match der {
+        [0x30, 0x82, high, low, ..] => {
+            let length = 4 + usize::from(u16::from_be_bytes([*high, *low]));
+            der.get(..length).unwrap_or(der)
+        }
+        _ => der,
+    }
+}
+
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn description() -> X509Data {
+    X509Data {
+        key_size: KEY_BITS,
+        common_name: "Resonance gateway".into(),
+        organization: "Resonance".into(),
+        organizational_unit: String::new(),
+        country: String::new(),
+        state: String::new(),
+        alt_host_names: X509Data::alt_host_names(APPLICATION_URI, None, true, true, false),
+        certificate_duration_days: VALID_DAYS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(more: &str) -> OpcUaConfig {
+        toml::from_str(&format!("url = \"opc.tcp://mill:4840\"\n{more}")).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_is_made_once_and_trust_is_exact() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::open(folder.path()).unwrap();
+        let own = std::fs::read(folder.path().join("own/cert.der")).unwrap();
+        let again = Pki::open(folder.path()).unwrap();
+        assert_eq!(std::fs::read(folder.path().join("own/cert.der")).unwrap(), own);
+
+        // Our own certificate plays the machine's.
+        let refused = again.check(&config(""), &own).unwrap_err().to_string();
+        let print = fingerprint(&own);
+        assert!(refused.contains(&print) && refused.contains("rejected"), "{refused}");
+        assert_eq!(pki.check(&config("trust_any_certificate = true"), &own), Ok(()));
+        let pinned = format!("server_fingerprint = \"SHA256:{}\"", print.to_uppercase());
+        assert_eq!(pki.check(&config(&pinned.replace("SHA256:", "")), &own), Ok(()));
+        let other = pki.check(&config("server_fingerprint = \"00ff\""), &own).unwrap_err();
+        assert!(other.to_string().contains("server_fingerprint says 00ff"), "{other}");
+
+        let rejected = folder.path().join("rejected").join(format!("{print}.der"));
+        std::fs::rename(rejected, folder.path().join("trusted/mill.der")).unwrap();
+        assert_eq!(pki.check(&config(""), &own), Ok(()));
+        let mut chain = own.clone();
+        chain.extend_from_slice(&own);
+        assert_eq!(pki.check(&config(""), &chain), Ok(()), "issuers may follow");
+        assert!(matches!(pki.check(&config(""), b"junk"), Err(Failure::Untrusted(_))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_reads_the_private_key() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        Pki::open(folder.path()).unwrap();
+        let mode = std::fs::metadata(folder.path().join("private")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+}
