@@ -7,6 +7,7 @@ use std::collections::HashSet;
 const HEADER: usize = 8;
 /// Header, secure channel id, token id, sequence number, request id.
 const BODY_AT: usize = 24;
+const SEQUENCE_AT: usize = 16;
 const REQUEST_ID_AT: usize = 20;
 /// NodeId of PublishResponse's binary encoding: four-byte form, namespace 0, i=829.
 const PUBLISH_RESPONSE: [u8; 4] = [0x01, 0x00, 0x3D, 0x03];
@@ -18,6 +19,9 @@ const CHUNK_MAX: usize = 16 << 20;
 pub(super) struct ChunkReader {
     pending: Vec<u8>,
     dropping: HashSet<u32>,
+    /// Chunks that vanished: those after them are renumbered, for a jump in the channel's own
+    /// sequence numbers would end the channel (OPC 10000-6, 6.7.2.4).
+    vanished: u32,
     opaque: bool,
 }
 
@@ -40,8 +44,12 @@ impl ChunkReader {
                 break;
             }
             let Some(chunk) = rest.get(..size) else { break };
-            if !vanishes(chunk, &mut self.dropping, &mut drop_one) {
+            if vanishes(chunk, &mut self.dropping, &mut drop_one) {
+                self.vanished = self.vanished.wrapping_add(1);
+            } else {
+                let start = out.len();
                 out.extend_from_slice(chunk);
+                renumber(&mut out[start..], self.vanished);
             }
             at += size;
         }
@@ -55,6 +63,17 @@ impl ChunkReader {
 fn chunk_size(bytes: &[u8]) -> Option<usize> {
     let size = bytes.get(4..HEADER)?;
     Some(u32::from_le_bytes(size.try_into().ok()?) as usize)
+}
+
+/// Only messages: their header has a fixed length.
+fn renumber(chunk: &mut [u8], vanished: u32) {
+    if chunk.starts_with(b"MSG")
+        && let Some(field) = chunk.get_mut(SEQUENCE_AT..REQUEST_ID_AT)
+        && let Ok(number) = <[u8; 4]>::try_from(&*field)
+    {
+        let number = u32::from_le_bytes(number).wrapping_sub(vanished);
+        field.copy_from_slice(&number.to_le_bytes());
+    }
 }
 
 fn vanishes(
@@ -117,7 +136,10 @@ mod tests {
         let all = [&read_response[..], &publish_begin, &publish_end, &publish].concat();
         for piece in [1, 5, 1000] {
             assert_eq!(filtered(&all, piece, &mut 0), all);
-            assert_eq!(filtered(&all, piece, &mut 1), [&read_response[..], &publish].concat());
+            let mut renumbered = publish.clone();
+            renumber(&mut renumbered, 2);
+            assert_eq!(renumbered[SEQUENCE_AT], 7);
+            assert_eq!(filtered(&all, piece, &mut 1), [&read_response[..], &renumbered].concat());
             assert_eq!(filtered(&all, piece, &mut 9), read_response);
         }
     }

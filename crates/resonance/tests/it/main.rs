@@ -1,0 +1,4 @@
+//! What only shows over real sockets and with foreign peers.
+
+mod opcua_source;
+mod peers;

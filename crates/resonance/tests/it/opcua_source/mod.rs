@@ -1,0 +1,6 @@
+//! The OPC UA source against asyncua as machine, and against networks that misbehave.
+
+mod faults;
+mod harness;
+mod security;
+mod values;

@@ -1,0 +1,80 @@
+//! Who trusts whom.
+
+use resonance_gateway::hub::ingest::SessionState;
+use resonance_plant::{Code, DataType, Value};
+
+use super::harness::{Machine, Running, config, points};
+
+const LOAD: &[(&str, DataType)] = &[("Load", DataType::Float64)];
+
+const ENCRYPTED: &[&str] = &["--encrypted", "--user", "gateway", "--password", "right-one"];
+
+fn secure(pki: &std::path::Path, password: &std::path::Path, more: &str) -> String {
+    format!(
+        "security_policy = 'basic256sha256'\nuser = 'gateway'\npassword = 'file:{}'\npki = '{}'\n\
+         {more}",
+        password.display(),
+        pki.display()
+    )
+}
+
+#[tokio::test]
+async fn an_encrypted_session_with_a_password_needs_trust_and_the_right_password() {
+    let test = "an_encrypted_session_with_a_password_needs_trust_and_the_right_password";
+    let Some(machine) = Machine::start(test, &["Load:Double:1.5"], ENCRYPTED) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (pki, password) = (folder.path().join("pki"), folder.path().join("password"));
+    std::fs::write(&password, "wrong-one\n").unwrap();
+
+    // A stranger's certificate is refused, with its fingerprint, and kept for whoever decides.
+    let settings = secure(&pki, &password, "");
+    let mut source = Running::start(config(&machine.url(), &settings), points(LOAD));
+    let untrusted = source.event(Code::SourceUntrusted).await;
+    assert!(untrusted.message.contains("fingerprint"), "{}", untrusted.message);
+    let rejected = std::fs::read_dir(pki.join("rejected")).unwrap().next().unwrap().unwrap();
+    let file = rejected.file_name();
+    assert!(untrusted.message.contains(file.to_str().unwrap()), "{}", untrusted.message);
+
+    // Trusted while it runs: the password is next, and it is wrong.
+    std::fs::rename(rejected.path(), pki.join("trusted").join(&file)).unwrap();
+    let refused = source.event(Code::SourceRefused).await;
+    assert!(refused.message.contains("BadUserAccessDenied"), "{}", refused.message);
+    assert!(refused.message.contains("check user and password"), "{}", refused.message);
+    assert!(!refused.message.contains("wrong-one"), "secrets are not told");
+
+    // Corrected while it runs.
+    std::fs::write(&password, "right-one\n").unwrap();
+    source.session(SessionState::Alive).await;
+    source.value(0, Value::Float(1.5)).await;
+    source.stop();
+
+    // Pinned by its fingerprint, in a folder that trusts nobody.
+    let print = file.to_str().unwrap().trim_end_matches(".der");
+    let elsewhere = folder.path().join("elsewhere");
+    for (pin, code) in [(print, Code::SourceConnected), ("00ff", Code::SourceUntrusted)] {
+        let settings = secure(&elsewhere, &password, &format!("server_fingerprint = '{pin}'"));
+        let mut source = Running::start(config(&machine.url(), &settings), points(LOAD));
+        source.event(code).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_machine_does_not_offer_is_refused_with_what_it_does() {
+    let test = "what_the_machine_does_not_offer_is_refused_with_what_it_does";
+    let Some(machine) = Machine::start(test, &["Load:Double:1.5"], &[]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        format!("security_policy = 'basic256sha256'\npki = '{}'", folder.path().display());
+    let mut source = Running::start(config(&machine.url(), &settings), points(LOAD));
+    let refused = source.event(Code::SourceRefused).await;
+    assert!(refused.message.contains("it offers None / None"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn an_absent_secret_is_named() {
+    let absent = "user = 'gateway'\npassword = 'env:RESONANCE_TEST_ABSENT'";
+    let mut source = Running::start(config("opc.tcp://127.0.0.1:9", absent), points(LOAD));
+    let refused = source.event(Code::SourceRefused).await;
+    assert!(refused.message.contains("RESONANCE_TEST_ABSENT"), "{}", refused.message);
+    source.stop();
+}

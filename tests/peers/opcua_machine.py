@@ -1,0 +1,151 @@
+"""A machine that speaks OPC UA, played by asyncua, for tests.
+
+Prints one JSON line with its port, then obeys one JSON command a line on stdin and answers each
+with one JSON line. Ends when stdin ends.
+
+  {"op": "set", "node": "Load", "type": "Double", "value": 1.5,
+   "status": 0, "source_time": "now" | "absent" | "1601" | "1970" | "future" | RFC 3339}
+  {"op": "ramp", "node": "Count", "count": 1000, "every_ms": 1}   counts up, in the background
+  {"op": "delete", "node": "Load"}      {"op": "add", "node": "Load", "type": "Double", "value": 0.0}
+"""
+
+import argparse
+import asyncio
+import datetime
+import json
+import logging
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.address_space import AddressSpace
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+URI = "urn:resonance:test-machine"
+NAMESPACE = "http://resonance.example/machine/"
+
+
+class OneUser:
+    """Knows the one user the tests use; refuses everybody else who gives a name."""
+
+    def __init__(self, user, password):
+        self.user, self.password = user, password
+
+    def get_user(self, iserver, username=None, password=None, certificate=None):
+        if username is None:
+            return User(role=UserRole.User) if self.user is None else None
+        known = username == self.user and password == self.password
+        return User(role=UserRole.User, name=username) if known else None
+
+
+def time_of(text):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {
+        "now": now,
+        "absent": None,
+        "1601": datetime.datetime(1601, 1, 1, tzinfo=datetime.timezone.utc),
+        "1970": datetime.datetime(1970, 1, 2, tzinfo=datetime.timezone.utc),
+        "future": now + datetime.timedelta(hours=2),
+    }.get(text) if text in ("now", "absent", "1601", "1970", "future") else (
+        datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
+
+
+def variant(kind, value):
+    if kind in ("Float", "Double") and isinstance(value, str):
+        value = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[value]
+    if kind == "LocalizedText":
+        value = ua.LocalizedText(value)
+    if kind == "ByteString":
+        value = value.encode()
+    if kind == "Argument":
+        return ua.Variant(ua.Argument(Name=value), ua.VariantType.ExtensionObject)
+    return ua.Variant(value, getattr(ua.VariantType, kind))
+
+
+class Machine:
+    def __init__(self, server, namespace):
+        self.server, self.namespace, self.tasks = server, namespace, []
+
+    def node_id(self, name):
+        return ua.NodeId(name, self.namespace)
+
+    async def add(self, node, type="Double", value=0.0, **_):
+        await self.server.nodes.objects.add_variable(
+            self.node_id(node), f"{self.namespace}:{node}", variant(type, value))
+
+    async def delete(self, node, **_):
+        await self.server.delete_nodes([self.server.get_node(self.node_id(node))])
+
+    async def set(self, node, type="Double", value=0.0, status=0, source_time="now", **_):
+        data = ua.DataValue(
+            variant(type, value), ua.StatusCode(status), SourceTimestamp=time_of(source_time),
+            ServerTimestamp=datetime.datetime.now(datetime.timezone.utc))
+        await self.server.write_attribute_value(self.node_id(node), data)
+
+    async def ramp(self, node, count, every_ms=0, **_):
+        async def count_up():
+            for number in range(count):
+                await self.set(node, "Int64", number)
+                if every_ms:
+                    await asyncio.sleep(every_ms / 1000)
+        self.tasks.append(asyncio.create_task(count_up()))
+
+
+async def secure(server, folder):
+    key, certificate = folder / "key.pem", folder / "certificate.der"
+    await setup_self_signed_certificate(
+        key, certificate, URI, "localhost",
+        [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH],
+        {"organizationName": "Resonance tests"})
+    await server.load_certificate(str(certificate))
+    await server.load_private_key(str(key))
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--user")
+    parser.add_argument("--password")
+    parser.add_argument("--encrypted", action="store_true")
+    parser.add_argument("--node", action="append", default=[], metavar="NAME:TYPE:JSON")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    # A real machine's program may change a variable's type; asyncua would refuse to play that.
+    AddressSpace._is_expected_variant_type = lambda *_: True
+
+    server = Server(user_manager=OneUser(options.user, options.password))
+    await server.init()
+    await server.set_application_uri(URI)
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{options.port}/machine/")
+    policies = [ua.SecurityPolicyType.NoSecurity]
+    if options.encrypted:
+        policies = [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt]
+        await secure(server, Path(tempfile.mkdtemp()))
+    server.set_security_policy(policies)
+    namespace = await server.register_namespace(NAMESPACE)
+    machine = Machine(server, namespace)
+    for text in options.node:
+        name, kind, value = text.split(":", 2)
+        await machine.add(name, kind, json.loads(value))
+    await server.start()
+    port = server.bserver._server.sockets[0].getsockname()[1]
+    print(json.dumps({"port": port, "namespace": namespace}), flush=True)
+
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        command = json.loads(line)
+        try:
+            await getattr(machine, command.pop("op"))(**command)
+            print(json.dumps({"ok": True}), flush=True)
+        except Exception as error:  # noqa: BLE001 - the test reads what went wrong
+            print(json.dumps({"error": repr(error)}), flush=True)
+    await server.stop()
+
+
+asyncio.run(main())
