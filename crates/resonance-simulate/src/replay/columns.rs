@@ -51,7 +51,8 @@ impl Column {
             let is_time = sidecar.time_column.as_deref() == Some(&entry.name);
             let path = entry.point.as_deref().unwrap_or(&entry.name);
             // A time column is served only where the sidecar gives it a point.
-            if !path.is_empty() && !(is_time && entry.point.is_none()) {
+            let is_served = entry.point.is_some() || !is_time;
+            if is_served && !path.is_empty() {
                 columns.push(Self { place, channel: channel(entry, path) });
             }
         }

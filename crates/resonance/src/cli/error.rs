@@ -30,7 +30,6 @@ pub(crate) enum CliError {
     Refused(String),
     /// What was asked for was tried and did not work.
     #[error("{0}")]
-    #[expect(dead_code, reason = "commands that do more than check come with their own work")]
     Failed(String),
     /// Standard output is gone or full.
     #[error("standard output: {0}")]

@@ -8,6 +8,8 @@
 mod error;
 mod output;
 mod plant;
+mod signal;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -50,11 +52,15 @@ enum Command {
     /// Check a plant file, print an example of one, or print its JSON Schema.
     #[command(subcommand)]
     Plant(plant::Command),
+    /// Run a simulated machine: a CNC, a recording, or load to measure with.
+    #[command(subcommand)]
+    Simulate(simulate::Command),
 }
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Plant(command) => plant::run(command),
+        Command::Simulate(command) => simulate::run(command),
     }
 }
 

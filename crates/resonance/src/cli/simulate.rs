@@ -1,0 +1,357 @@
+//! `resonance simulate`.
+
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use resonance_simulate::cnc::{
+    CncError, CncMachine, CncOptions, ExportError, ExportPlan, export_csv,
+};
+use resonance_simulate::load::{LoadError, LoadOptions, start_load};
+use resonance_simulate::machine::{Endpoint, NAMESPACE_URI, Running, StartError, Summary, User};
+use resonance_simulate::replay::{Recording, ReplayError, ReplayOptions};
+
+use super::{CliError, Exit, Format, output, signal};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a simulated CNC machine that speaks OPC UA.
+    ///
+    /// Its tools wear, its spindle warms up, its axes move by stated physical relations: nothing
+    /// was measured on a real machine. Structured like UA/MachineTool and UA/CNC, not an
+    /// implementation of them. Node ids: `ns=2;s=CNC.<component>.<channel>`.
+    #[command(after_help = CNC_EXAMPLES)]
+    Cnc(CncArgs),
+    /// Serve a recording as a live machine that speaks OPC UA.
+    ///
+    /// A sidecar file (FILE.toml, or replay.toml beside FILE) says what the columns are: names,
+    /// types, units, semantic ids. Without one, columns are taken as numbers or texts. Source
+    /// times are those of the replay, not of the recording.
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
+    /// Run many counters that change at a fixed rate, to measure receivers.
+    ///
+    /// Every value counts its own changes, so that a receiver can prove that it saw each of them.
+    /// Node ids: `ns=2;s=Load.Counters.P00000` onwards.
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(LoadArgs),
+}
+
+const CNC_EXAMPLES: &str = "\
+Examples:
+  resonance simulate cnc
+  resonance simulate cnc --listen opc.tcp://127.0.0.1:0 --format json   on a free port
+  resonance simulate cnc --speed 60 --seed 7            an hour a minute, another machine
+  resonance simulate cnc --start-cutting --flank-wear-mm 0.25           a tool near its end
+  resonance simulate cnc --export shift.csv --hours 8   a table of a shift, without waiting";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  resonance simulate replay experiment_01.csv
+  resonance simulate replay experiment_01.csv --speed 10 --loop
+  resonance simulate replay train_FD001.txt --describe replay.toml --group 7
+
+A sidecar:
+  machine = \"Mill\"
+  period_ms = 100             # or time_column = \"t\"
+  separator = \"comma\"         # semicolon, tab, whitespace
+  header = true               # false: [[column]] entries in the columns' order
+  [[column]]
+  name = \"X1_ActualPosition\"
+  point = \"AxisX.ActualPosition\"
+  type = \"float64\"
+  unit = \"MMT\"                # UNECE code
+  range = [0, 200]
+  semantic_id = \"urn:example:axis:position\"
+  qualifier = \"X\"";
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  resonance simulate load
+  resonance simulate load --points 10000 --hz 30 --listen opc.tcp://127.0.0.1:0 --format json";
+
+#[derive(Debug, Args)]
+struct ListenArgs {
+    /// Where the machine listens; port 0 takes a free one and says which.
+    #[arg(long, value_name = "URL", default_value = "opc.tcp://127.0.0.1:4840")]
+    listen: String,
+    /// Offers encrypted endpoints too, with a certificate kept in this folder. Admits every
+    /// client certificate: it is a simulation.
+    #[arg(long, value_name = "FOLDER")]
+    pki: Option<PathBuf>,
+    /// Does not offer SecurityPolicy None.
+    #[arg(long, requires = "pki")]
+    encrypted_only: bool,
+    /// The one user the machine admits; the password is read from RESONANCE_SIMULATE_PASSWORD.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// The shortest sampling and publishing interval, milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    tick_ms: u64,
+    /// How the URL is said on standard output: a sentence, or one line of JSON.
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CncArgs {
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// Simulated seconds per real second. Source times stay real.
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    speed: f64,
+    /// Which machine: tools, blanks and noise follow from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Real time between two changes of the channels, milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    period_ms: u64,
+    /// How many times as fast tools wear.
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    wear_acceleration: f64,
+    /// The flank wear of the first tool at the start, millimetres.
+    #[arg(long, value_name = "MM")]
+    flank_wear_mm: Option<f64>,
+    /// Begins with the spindle cutting instead of at its cold start.
+    #[arg(long)]
+    start_cutting: bool,
+    /// Writes a table of the machine's channels instead of serving them.
+    #[arg(long, value_name = "FILE.csv", requires = "hours")]
+    export: Option<PathBuf>,
+    /// Simulated hours to export.
+    #[arg(long, value_name = "N", requires = "export")]
+    hours: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The recording: a text table.
+    #[arg(value_name = "FILE.csv")]
+    file: PathBuf,
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// How many times faster than recorded.
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    speed: f64,
+    /// Begins anew at the end.
+    #[arg(long)]
+    r#loop: bool,
+    /// The sidecar file.
+    #[arg(long, value_name = "FILE.toml")]
+    describe: Option<PathBuf>,
+    /// Only the rows whose group column has this text.
+    #[arg(long, value_name = "TEXT")]
+    group: Option<String>,
+    /// Ends the command after the last row, instead of serving the last values on.
+    #[arg(long, conflicts_with = "loop")]
+    exit_at_end: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// How many points.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    points: usize,
+    /// How often each changes, 1/s.
+    #[arg(long, value_name = "HZ", default_value_t = 10.0)]
+    hz: f64,
+}
+
+pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
+    if let Command::Cnc(args) = &command
+        && let (Some(file), Some(hours)) = (&args.export, args.hours)
+    {
+        return export(args, file, hours);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Failed(format!("the asynchronous runtime: {error}")))?;
+    runtime.block_on(async {
+        let (machine, listen, exit_at_end) = match command {
+            Command::Cnc(args) => (start_cnc(&args).await?, args.listen, false),
+            Command::Replay(args) => (start_replay(&args).await?, args.listen, args.exit_at_end),
+            Command::Load(args) => (counters(&args).await?, args.listen, false),
+        };
+        serve(machine, &listen, exit_at_end).await
+    })
+}
+
+fn export(args: &CncArgs, file: &PathBuf, hours: f64) -> Result<ExitCode, CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::Failed(format!("{} cannot be written: {error}", file.display()))
+    };
+    let plan = ExportPlan {
+        hours,
+        period_s: args.period_ms as f64 / 1e3,
+        seed: args.seed,
+        wear_acceleration: args.wear_acceleration,
+    };
+    let out = BufWriter::new(File::create(file).map_err(failed)?);
+    let rows = export_csv(out, &plan).map_err(|error| match error {
+        ExportError::Plan { .. } => CliError::Refused(error.to_string()),
+        _ => CliError::Failed(format!("{}: {error}", file.display())),
+    })?;
+    output::print(&format!(
+        "{}: {rows} rows of a simulated machine, one every {} ms\n",
+        file.display(),
+        args.period_ms
+    ))?;
+    Ok(Exit::Done.into())
+}
+
+async fn start_cnc(args: &CncArgs) -> Result<Running, CliError> {
+    let options = CncOptions {
+        endpoint: args.listen.endpoint()?,
+        seed: args.seed,
+        speed: args.speed,
+        period: Duration::from_millis(args.period_ms),
+        wear_acceleration: args.wear_acceleration,
+        flank_wear_mm: args.flank_wear_mm,
+        start_cutting: args.start_cutting,
+    };
+    CncMachine::start(options).await.map_err(|error| match error {
+        CncError::Start(error) => not_started(&error),
+        CncError::Option { .. } => CliError::Refused(error.to_string()),
+    })
+}
+
+async fn start_replay(args: &ReplayArgs) -> Result<Running, CliError> {
+    let refused = |error: ReplayError| match error {
+        ReplayError::Start(error) => not_started(&error),
+        other => CliError::Refused(other.to_string()),
+    };
+    let recording = Recording::open(ReplayOptions {
+        describe: args.describe.clone(),
+        speed: args.speed,
+        repeat: args.r#loop,
+        group: args.group.clone(),
+        ..ReplayOptions::new(&args.file)
+    })
+    .map_err(refused)?;
+    for notice in recording.notices() {
+        eprintln!("{notice}");
+    }
+    recording.start(args.listen.endpoint()?).await.map_err(refused)
+}
+
+async fn counters(args: &LoadArgs) -> Result<Running, CliError> {
+    let endpoint = args.listen.endpoint()?;
+    let options = LoadOptions { endpoint, points: args.points, hz: args.hz };
+    start_load(options).await.map_err(|error| match error {
+        LoadError::Start(error) => not_started(&error),
+        LoadError::Option { .. } => CliError::Refused(error.to_string()),
+    })
+}
+
+fn not_started(error: &StartError) -> CliError {
+    match error {
+        StartError::Url { .. } | StartError::Spec(_) => CliError::Refused(error.to_string()),
+        StartError::Server(_) | StartError::Thread(_) => CliError::Failed(error.to_string()),
+    }
+}
+
+impl ListenArgs {
+    fn endpoint(&self) -> Result<Endpoint, CliError> {
+        let endpoint = Endpoint::parse(&self.listen).map_err(|error| not_started(&error))?;
+        let user = self.user.clone().map(|name| {
+            let password = std::env::var(PASSWORD).map_err(|_| {
+                CliError::Refused(format!("--user needs a password in the environment: {PASSWORD}"))
+            })?;
+            Ok::<_, CliError>(User { name, password })
+        });
+        let user = user.transpose()?;
+        if !endpoint.listen.ip().is_loopback() && user.is_none() {
+            eprintln!("anyone on the network may read this simulated machine; see --user");
+        }
+        Ok(Endpoint {
+            pki: self.pki.clone(),
+            allow_none: !self.encrypted_only,
+            user,
+            tick: Duration::from_millis(self.tick_ms),
+            ..endpoint
+        })
+    }
+}
+
+const PASSWORD: &str = "RESONANCE_SIMULATE_PASSWORD";
+
+async fn serve(
+    machine: Running,
+    listen: &ListenArgs,
+    exit_at_end: bool,
+) -> Result<ExitCode, CliError> {
+    output::print(&announcement(&machine, listen.format))?;
+    let watched = std::io::stderr().is_terminal();
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    let mut has_ended = false;
+    loop {
+        tokio::select! {
+            asked = signal::asked_to_end() => {
+                asked.map_err(|error| CliError::Failed(format!("signals: {error}")))?;
+                break;
+            }
+            () = machine.ended(), if !has_ended => {
+                has_ended = true;
+                if exit_at_end {
+                    break;
+                }
+                say(watched, "the recording is over; its last values are served on\n");
+            }
+            _ = every.tick(), if watched => say(true, &progress(machine.summary())),
+        }
+    }
+    let summary = machine.stop().await;
+    say(watched, &format!("stopped: {}\n", progress(summary)));
+    Ok(Exit::Done.into())
+}
+
+fn announcement(machine: &Running, format: Format) -> String {
+    let spec = machine.spec();
+    match format {
+        Format::Json => {
+            let line = serde_json::json!({
+                "url": machine.url(),
+                "machine": &*spec.name,
+                "description": &*spec.description,
+                "namespace_uri": NAMESPACE_URI,
+                "points": spec.channels.len(),
+            });
+            format!("{line}\n")
+        }
+        Format::Text => format!(
+            "{}\n{} points at {}; node ids ns=2;s={}.<component>.<channel> ({NAMESPACE_URI}). \
+             Ctrl-C ends it.\n",
+            spec.description,
+            spec.channels.len(),
+            machine.url(),
+            spec.name,
+        ),
+    }
+}
+
+fn progress(summary: Summary) -> String {
+    let Summary { steps, values, late, bad_rows, notifications, sessions } = summary;
+    let mut text = format!(
+        "{steps} steps, {values} values, {notifications} notifications, {sessions} sessions"
+    );
+    for (count, what) in [(late, "late steps"), (bad_rows, "bad rows")] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    text
+}
+
+/// Writes to standard error; on a terminal, over the line before.
+fn say(over: bool, text: &str) {
+    let begin = if over { "\r\x1b[K" } else { "" };
+    // Nobody may be there to read it.
+    let _ = write!(std::io::stderr().lock(), "{begin}{text}");
+}
