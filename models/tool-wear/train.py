@@ -61,7 +61,8 @@ def export(pipeline, columns, limit_mm):
 
 def golden_rows(runner):
     """For each class two windows of a judged shift, none near a bound between classes."""
-    rows, truth = tool_wear.table([tool_wear.JUDGE[0]])
+    seed = tool_wear.JUDGE[0]
+    rows, truth, ends = tool_wear.table_with_rows([seed])
     answers = runner.run(None, {"features": rows})[0].ravel()
     far = np.min(np.abs(answers[:, None] - np.array(tool_wear.bounds_mm())), axis=1) > 0.005
     agree = tool_wear.class_of(answers) == tool_wear.class_of(truth)
@@ -69,7 +70,11 @@ def golden_rows(runner):
     for number, label in enumerate(tool_wear.LABELS):
         places = np.flatnonzero(far & agree & (tool_wear.class_of(truth) == number))
         for place in (places[0], places[len(places) // 2], places[-1]):
-            picked.append((f"{label}: truly {truth[place]:.4f} mm", rows[place]))
+            name = (
+                f"{label}; seed {seed}; wear acceleration {tool_wear.ACCELERATION:.0f}; "
+                f"row {ends[place]}; truly {truth[place]:.4f} mm"
+            )
+            picked.append((name, rows[place]))
     return picked
 
 

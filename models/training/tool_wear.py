@@ -92,7 +92,13 @@ def shift(seed, hours, acceleration):
 
 def table(seeds, hours=HOURS, acceleration=ACCELERATION, spec=SPEC):
     """Features and true flank wear at the end of every window in which the machine cut."""
-    features, wear = [], []
+    features, wear, _ = table_with_rows(seeds, hours, acceleration, spec)
+    return features, wear
+
+
+def table_with_rows(seeds, hours=HOURS, acceleration=ACCELERATION, spec=SPEC):
+    """As `table`, with the number of the row, from 0, at which each window ends."""
+    features, wear, rows = [], [], []
     for seed in seeds:
         columns = shift(seed, hours, acceleration)
         cutting = np.cumsum(np.concatenate([[0], columns["Execution"] == CUTTING]))
@@ -100,7 +106,8 @@ def table(seeds, hours=HOURS, acceleration=ACCELERATION, spec=SPEC):
         ends = ends[cutting[ends + 1] - cutting[ends + 1 - SAMPLES] == SAMPLES]
         features.append(windows.features_of(columns, spec, SAMPLES, ends))
         wear.append(columns["TrueFlankWear"][ends])
-    return np.concatenate(features), np.concatenate(wear)
+        rows.append(ends)
+    return np.concatenate(features), np.concatenate(wear), np.concatenate(rows)
 
 
 def class_of(wear_mm):

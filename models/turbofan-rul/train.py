@@ -69,7 +69,7 @@ def golden_rows():
         for when, end in [("early", turbofan.SAMPLES + 9), ("late", count - 12)]:
             row = turbofan.windows.features_of(columns, SPEC, turbofan.SAMPLES, [end])[0]
             left = count - 1 - end
-            rows.append((f"unit {number}, {when}, {left} cycles before its failure", row))
+            rows.append((f"{when}; unit {number}; cycle {end + 1}; {left} cycles left", row))
     return rows
 
 

@@ -1,0 +1,155 @@
+//! The committed model packages: the gateway reads them, and computes from the machine's values
+//! exactly the features that the models were trained on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use resonance_inference::package::manifest::FeatureSpec;
+use resonance_inference::package::{GoldenVector, VerifiedModel, load};
+use resonance_inference::preprocessing::RowPlan;
+use resonance_plant::Tensor;
+use resonance_proof::PackageLimits;
+use resonance_simulate::cnc::{CHANNELS, CncPhysics, Relations};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn package(name: &str) -> VerifiedModel {
+    load(&root().join("models").join(name), &PackageLimits::default())
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Data that is not part of the project; `None` and loudly where it is absent.
+fn shared(test: &str, file: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("RESONANCE_SHARED")
+        .map_or_else(|| root().join("../shared"), PathBuf::from);
+    let path = folder.join(file);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED {test}: {} is absent; set RESONANCE_SHARED", path.display());
+    None
+}
+
+/// The number after a word in the parts of a golden vector's name: "late; unit 5; cycle 258".
+fn part(vector: &GoldenVector, word: &str) -> usize {
+    let found =
+        vector.name.split("; ").find_map(|part| part.strip_prefix(word)?.trim().parse().ok());
+    found.unwrap_or_else(|| panic!("{:?} names no {word}", vector.name))
+}
+
+/// Computes the row of one input from samples by feature, as the gateway does, and compares it
+/// with the golden vector's, which the training scripts computed.
+#[track_caller]
+fn assert_same_row(model: &VerifiedModel, golden: &GoldenVector, samples: &[Vec<f64>]) {
+    let input = &model.manifest.inputs[0];
+    let plan = RowPlan::new(input, &model.manifest.window.unwrap()).unwrap();
+    let mut row = Tensor::zeros(input.element, &[1, plan.row_elements()]).unwrap();
+    for (feature, samples) in samples.iter().enumerate() {
+        assert_eq!(samples.len(), plan.samples());
+        plan.write(feature, samples.iter().copied(), 0, &mut row);
+    }
+    let expected = golden.inputs.tensors[0].as_slice::<f32>();
+    for (at, (actual, expected)) in row.as_slice::<f32>().iter().zip(expected).enumerate() {
+        // The last digit of a sum depends on the order of its terms.
+        let off = (actual - expected).abs();
+        assert!(
+            off <= 1e-6 * expected.abs().max(1e-3),
+            "{}: element {at} is {actual}, not {expected}",
+            golden.name
+        );
+    }
+}
+
+#[test]
+fn packages_are_read_and_say_what_they_learned_from() {
+    for name in ["tool-wear", "turbofan-rul"] {
+        let model = package(name);
+        assert_eq!(&*model.manifest.name, name);
+        assert_eq!(&*model.manifest.training.data, "simulated");
+        assert!(model.golden.len() >= 8, "{name}: {} golden vectors", model.golden.len());
+        assert!(model.files.file("card.md").is_some(), "{name} pins its card");
+        assert!(model.files.file("model.onnx").unwrap().len() < 1_500_000);
+    }
+}
+
+fn channel_of(feature: &FeatureSpec) -> usize {
+    let meaning = &feature.meaning;
+    let mut fitting = CHANNELS.iter().enumerate().filter(|(_, channel)| {
+        channel.semantic_id == meaning.semantic_id.as_str()
+            && channel.qualifier == &*meaning.qualifier.0
+    });
+    let (at, channel) = fitting.next().unwrap_or_else(|| panic!("no channel for {meaning:?}"));
+    assert!(fitting.next().is_none(), "{meaning:?} is ambiguous");
+    assert_eq!((channel.unit(), channel.quantity), (meaning.unit, meaning.quantity));
+    at
+}
+
+#[test]
+fn tool_wear_is_trained_on_what_the_gateway_computes() {
+    let model = package("tool-wear");
+    let window = model.manifest.window.unwrap();
+    let period_s = f64::from(window.period_ms.unwrap()) / 1000.0;
+    let channels: Vec<usize> = model.manifest.inputs[0].features.iter().map(channel_of).collect();
+    let first = &model.golden[0];
+    let mut machine = CncPhysics::new(Relations::stated(), part(first, "seed") as u64);
+    machine.set_wear_acceleration(part(first, "wear acceleration") as f64);
+    let rows = model.golden.iter().map(|vector| part(vector, "row")).max().unwrap() + 1;
+    let mut history: Vec<Vec<f64>> = vec![Vec::with_capacity(rows); channels.len()];
+    for _ in 0..rows {
+        machine.step(period_s);
+        for (samples, channel) in history.iter_mut().zip(&channels) {
+            samples.push(machine.value(*channel).as_f64().unwrap());
+        }
+    }
+    for vector in model.golden.iter() {
+        let end = part(vector, "row") + 1;
+        let begin = end - window.samples as usize;
+        let samples: Vec<Vec<f64>> =
+            history.iter().map(|samples| samples[begin..end].to_vec()).collect();
+        assert_same_row(&model, vector, &samples);
+    }
+}
+
+/// The names of the columns of the run-to-failure table, by the sidecar that replays it.
+fn column_of(sidecar: &toml::Table, feature: &FeatureSpec) -> usize {
+    let columns = sidecar["column"].as_array().unwrap();
+    let wanted = feature.meaning.semantic_id.as_str();
+    let is_wanted = |column: &toml::Value| {
+        column.get("semantic_id").and_then(toml::Value::as_str) == Some(wanted)
+    };
+    columns.iter().position(is_wanted).unwrap_or_else(|| panic!("no column for {wanted}"))
+}
+
+#[test]
+fn remaining_life_is_trained_on_what_the_gateway_computes() {
+    let test = "remaining_life_is_trained_on_what_the_gateway_computes";
+    let Some(data) = shared(test, "data/turbofan/train_FD001.txt") else { return };
+    let table = std::fs::read_to_string(data).unwrap();
+    let rows: Vec<Vec<f64>> = table
+        .lines()
+        .map(|line| line.split_whitespace().map(|field| field.parse().unwrap()).collect())
+        .collect();
+    let sidecar: Arc<str> =
+        std::fs::read_to_string(root().join("models/turbofan-rul/replay.toml")).unwrap().into();
+    let sidecar: toml::Table = sidecar.parse().unwrap();
+    let model = package("turbofan-rul");
+    let window = model.manifest.window.unwrap();
+    assert_eq!(window.period_ms, None, "by count");
+    for vector in model.golden.iter() {
+        let unit = part(vector, "unit") as f64;
+        let cycles: Vec<&Vec<f64>> = rows.iter().filter(|row| row[0] == unit).collect();
+        let end = part(vector, "cycle");
+        let begin = end - window.samples as usize;
+        let samples: Vec<Vec<f64>> = model.manifest.inputs[0]
+            .features
+            .iter()
+            .map(|feature| {
+                let column = column_of(&sidecar, feature);
+                cycles[begin..end].iter().map(|row| row[column]).collect()
+            })
+            .collect();
+        assert_same_row(&model, vector, &samples);
+    }
+}
