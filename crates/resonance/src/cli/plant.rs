@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::{CliError, Exit, Format, output};
-use crate::config::{self, PlantText, ReadError};
+use crate::config::{self, PlantText, Purpose, ReadError};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -59,7 +59,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
 
 fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let plant = PlantText::read(&args.file)?;
-    let report = plant.check();
+    let (_, report) = plant.plan(Purpose::Check);
     let fails = !report.is_valid() || (args.strict && report.warnings() > 0);
     match args.format {
         Format::Json => output::print_json(&report.to_json())?,

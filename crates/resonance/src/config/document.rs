@@ -35,9 +35,9 @@ impl<'t> Document<'t> {
         Node { value: &self.root, place: Place::default() }
     }
 
-    /// The tree, to be deserialized.
-    pub(crate) fn into_root(self) -> Spanned<DeValue<'t>> {
-        self.root
+    /// A copy of the tree, to be deserialized.
+    pub(crate) fn to_root(&self) -> Spanned<DeValue<'t>> {
+        self.root.clone()
     }
 
     /// Where secrets stand in the text, though they should not: never to be shown.

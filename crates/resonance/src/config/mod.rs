@@ -11,6 +11,7 @@ mod document;
 pub(crate) mod element;
 mod nearest;
 mod report;
+mod resolve;
 pub(crate) mod schema;
 mod structure;
 #[cfg(test)]
@@ -24,6 +25,8 @@ use diagnostic::{Diagnostic, Diagnostics, Mistake, Place};
 use document::Document;
 use element::PlantFile;
 pub(crate) use report::Report;
+pub(crate) use resolve::Purpose;
+use resonance_gateway::plan::Plan;
 
 /// The largest plant file, bytes: more than 10,000 points need.
 pub(crate) const PLANT_BYTES_MAX: u64 = 32 << 20;
@@ -89,6 +92,7 @@ impl PlantText {
     }
 
     /// A plant file that is in memory; paths in it are relative to the folder of `path`.
+    #[allow(dead_code, reason = "for plants that a command makes up, such as the demo's")]
     pub(crate) fn from_memory(path: &Path, text: impl Into<String>) -> Self {
         Self { path: path.to_owned(), text: text.into() }
     }
@@ -98,22 +102,22 @@ impl PlantText {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Checks the file itself; model packages are not opened.
-    pub(crate) fn check(&self) -> Report {
+    /// Checks the file and the model packages it names, and turns them into a plan; without a
+    /// plan, the report says why. Reads packages and secrets, opens no socket, writes nothing.
+    pub(crate) fn plan(&self, purpose: Purpose) -> (Option<Plan>, Report) {
         let mut found = Diagnostics::default();
         let document = Document::parse(&self.text, &mut found);
-        let secrets = document.secrets();
-        let _ = understand(document, self.folder(), &mut found);
-        self.report(secrets, found)
-    }
-
-    fn report(&self, secrets: Vec<std::ops::Range<usize>>, found: Diagnostics) -> Report {
-        Report::new(self.path.display().to_string(), self.text.clone(), secrets, found)
+        let folder = self.folder();
+        let plan = understand(&document, folder, &mut found).and_then(|file| {
+            resolve::resolve(&file, &document.root(), folder, purpose, &mut found)
+        });
+        let file = self.path.display().to_string();
+        let report = Report::new(file, self.text.clone(), document.secrets(), found);
+        (plan, report)
     }
 }
-
 /// The plant file that a document is; `None` where it has errors.
-fn understand(document: Document<'_>, folder: &Path, out: &mut Diagnostics) -> Option<PlantFile> {
+fn understand(document: &Document<'_>, folder: &Path, out: &mut Diagnostics) -> Option<PlantFile> {
     if out.errors() > 0 {
         structure::check_fragments(&schema::plant_file(), &document.root(), out);
         return None;
@@ -134,7 +138,7 @@ fn understand(document: Document<'_>, folder: &Path, out: &mut Diagnostics) -> O
     }
 }
 
-fn deserialize(document: Document<'_>) -> Result<PlantFile, toml::de::Error> {
+fn deserialize(document: &Document<'_>) -> Result<PlantFile, toml::de::Error> {
     use serde::Deserialize;
-    PlantFile::deserialize(toml::de::ValueDeserializer::from(document.into_root()))
+    PlantFile::deserialize(toml::de::ValueDeserializer::from(document.to_root()))
 }

@@ -83,6 +83,16 @@ fn opcua(check: &mut Check<'_, '_>, server: &Node<'_>, remote: bool, no_users: b
         loopback_only(check, server, "allow_anonymous", "anyone may read");
         loopback_only(check, server, "allow_none", "sessions need no protection");
     }
+    let everywhere = server
+        .text_at("listen")
+        .filter(|(text, _)| text.parse().is_ok_and(|a: SocketAddr| a.ip().is_unspecified()));
+    if let Some((_, listen)) = everywhere
+        && !server.has("host")
+    {
+        let message = "clients need a name for this server, and this address is none";
+        let remedy = "add `host`, the name or address by which clients reach this machine";
+        check.error(Mistake::MissingKey, &listen.place, message, remedy);
+    }
     let anonymous = server.get("allow_anonymous").and_then(|node| node.truth()) == Some(true);
     nobody(check, server, anonymous, no_users, "allow_anonymous = true");
 }

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use asset::{Asset, Point};
-pub(crate) use deployment::Deployment;
+pub(crate) use deployment::{Deployment, Fallback, Gate, State, TriggerOn};
 pub(crate) use name::{ID_PATTERN, NAME_PATTERN, Named};
 pub(crate) use plant::PlantHierarchy;
 pub(crate) use server::Servers;

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 
 fn checked(text: &str) -> Report {
-    PlantText::from_memory(Path::new("plant.toml"), text).check()
+    PlantText::from_memory(Path::new("plant.toml"), text).plan(Purpose::Check).1
 }
 
 #[test]

@@ -1,0 +1,121 @@
+//! What surrounds the models: sources, sinks, servers, users and the spool.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use resonance_gateway::plan::{
+    HttpServerPlan, OpcUaServerPlan, ServersPlan, SinkKind, SinkPlan, SourceKind, SourcePlan,
+    SpoolPlan, TlsPlan, UserPlan,
+};
+use resonance_gateway::secret;
+use resonance_gateway::sources::opcua::config::SecretRef;
+
+use super::{Resolver, SourcePoints, with_points};
+use crate::config::element::{Sink, Source};
+
+impl Resolver<'_, '_> {
+    pub(super) fn sources(&mut self, points: SourcePoints) -> Vec<SourcePlan> {
+        let mut plans = Vec::new();
+        for (at, source) in self.file.sources.iter().enumerate() {
+            let kind = match source {
+                Source::Opcua(named) => {
+                    let mut config = named.config.clone();
+                    self.secret_exists("source", at, config.password.as_mut());
+                    SourceKind::Opcua(config)
+                }
+            };
+            plans.push(SourcePlan { id: source.id().into(), kind, points: Arc::from([]) });
+        }
+        with_points(plans.into_iter(), points)
+    }
+
+    pub(super) fn sinks(&mut self) -> Vec<SinkPlan> {
+        let mut plans = Vec::new();
+        for (at, sink) in self.file.sinks.iter().enumerate() {
+            let kind = match sink {
+                Sink::Mqtt(named) => {
+                    let mut config = named.config.clone();
+                    self.secret_exists("sink", at, config.password.as_mut());
+                    config.ca_file = config
+                        .ca_file
+                        .map(|file| self.folder_of(Path::new(&file)).display().to_string());
+                    SinkKind::Mqtt(config)
+                }
+            };
+            plans.push(SinkPlan { id: sink.id().into(), kind });
+        }
+        plans
+    }
+
+    pub(super) fn users(&mut self) -> Vec<UserPlan> {
+        let mut plans = Vec::new();
+        for (at, user) in self.file.users.iter().enumerate() {
+            let mut reference = user.password_hash.clone();
+            self.relative_to_folder(&mut reference);
+            let place = self.place("user", at, "password_hash");
+            match secret::read(&reference) {
+                Ok(hash) => plans.push(UserPlan {
+                    name: user.name.as_str().into(),
+                    role: user.role,
+                    password_hash: hash.trim().into(),
+                }),
+                Err(error) => self.secret_missing(&place, &error.to_string()),
+            }
+        }
+        plans
+    }
+
+    pub(super) fn servers(&self) -> ServersPlan {
+        let opcua = self.file.server.opcua.as_ref().map(|server| OpcUaServerPlan {
+            listen: server.listen,
+            host: server.host.clone().unwrap_or_else(|| match server.listen.ip() {
+                ip if ip.is_loopback() => "localhost".into(),
+                ip => ip.to_string(),
+            }),
+            allow_anonymous: server.allow_anonymous,
+            allow_none: server.allow_none,
+            pki: self.folder_of(&server.pki),
+        });
+        let http = self.file.server.http.as_ref().map(|server| HttpServerPlan {
+            listen: server.listen,
+            tls: server.tls.as_ref().map(|tls| TlsPlan {
+                certificate: self.folder_of(&tls.certificate),
+                key: self.folder_of(&tls.key),
+            }),
+            anonymous: server.anonymous,
+            body_bytes_max: server.body_bytes_max as usize,
+            request_timeout: Duration::from_millis(server.request_timeout_ms.into()),
+            requests_max: server.requests_max as usize,
+        });
+        ServersPlan { opcua, http }
+    }
+
+    pub(super) fn spool(&self) -> SpoolPlan {
+        let spool = &self.file.spool;
+        SpoolPlan {
+            path: self.folder_of(&spool.path),
+            bytes_max: spool.bytes_max,
+            age_max: Duration::from_secs(spool.age_s_max.into()),
+            drop: spool.drop,
+        }
+    }
+
+    /// Makes a reference to a secret independent of where the process runs, and looks whether
+    /// the secret is there. It is read again where it is used.
+    fn secret_exists(&mut self, list: &str, at: usize, reference: Option<&mut SecretRef>) {
+        let Some(reference) = reference else { return };
+        self.relative_to_folder(reference);
+        if let Err(error) = secret::read(reference) {
+            let place = self.place(list, at, "password");
+            self.secret_missing(&place, &error.to_string());
+        }
+    }
+
+    fn relative_to_folder(&self, reference: &mut SecretRef) {
+        if let Some(file) = reference.0.strip_prefix("file:") {
+            let path = self.folder_of(Path::new(file));
+            reference.0 = format!("file:{}", path.display());
+        }
+    }
+}
