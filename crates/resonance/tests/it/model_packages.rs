@@ -4,12 +4,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use resonance_inference::engines::onnxruntime::OnnxRuntime;
+use resonance_inference::outputs::OutputPlan;
 use resonance_inference::package::manifest::FeatureSpec;
 use resonance_inference::package::{GoldenVector, VerifiedModel, load};
 use resonance_inference::preprocessing::RowPlan;
-use resonance_plant::Tensor;
+use resonance_inference::{Engine, Limits, Program, verify_golden};
+use resonance_plant::{Tensor, TensorBuf};
 use resonance_proof::PackageLimits;
 use resonance_simulate::cnc::{CHANNELS, CncPhysics, Relations};
+use resonance_simulate::replay::{Recording, ReplayOptions};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -39,10 +43,8 @@ fn part(vector: &GoldenVector, word: &str) -> usize {
     found.unwrap_or_else(|| panic!("{:?} names no {word}", vector.name))
 }
 
-/// Computes the row of one input from samples by feature, as the gateway does, and compares it
-/// with the golden vector's, which the training scripts computed.
-#[track_caller]
-fn assert_same_row(model: &VerifiedModel, golden: &GoldenVector, samples: &[Vec<f64>]) {
+/// The row of the model's input from samples by feature, as the gateway computes it.
+fn row_of(model: &VerifiedModel, samples: &[Vec<f64>]) -> Tensor {
     let input = &model.manifest.inputs[0];
     let plan = RowPlan::new(input, &model.manifest.window.unwrap()).unwrap();
     let mut row = Tensor::zeros(input.element, &[1, plan.row_elements()]).unwrap();
@@ -50,6 +52,13 @@ fn assert_same_row(model: &VerifiedModel, golden: &GoldenVector, samples: &[Vec<
         assert_eq!(samples.len(), plan.samples());
         plan.write(feature, samples.iter().copied(), 0, &mut row);
     }
+    row
+}
+
+/// Compares a row with the golden vector's, which the training scripts computed.
+#[track_caller]
+fn assert_same_row(model: &VerifiedModel, golden: &GoldenVector, samples: &[Vec<f64>]) {
+    let row = row_of(model, samples);
     let expected = golden.inputs.tensors[0].as_slice::<f32>();
     for (at, (actual, expected)) in row.as_slice::<f32>().iter().zip(expected).enumerate() {
         // The last digit of a sum depends on the order of its terms.
@@ -151,5 +160,83 @@ fn remaining_life_is_trained_on_what_the_gateway_computes() {
             })
             .collect();
         assert_same_row(&model, vector, &samples);
+    }
+}
+
+/// The model loaded by ONNX Runtime; `None` and loudly where the library is absent.
+fn program(test: &str, model: &VerifiedModel) -> Option<Box<dyn Program>> {
+    match OnnxRuntime::find() {
+        Ok(engine) => Some(engine.load(model, &Limits::default()).unwrap()),
+        Err(error) => {
+            eprintln!("SKIPPED {test}: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn onnx_runtime_reproduces_the_golden_vectors_of_the_packages() {
+    let test = "onnx_runtime_reproduces_the_golden_vectors_of_the_packages";
+    for name in ["tool-wear", "turbofan-rul"] {
+        let model = package(name);
+        let Some(program) = program(test, &model) else { return };
+        let report = verify_golden(program.as_ref(), &model).unwrap();
+        assert_eq!(report.vectors, model.golden.len());
+    }
+}
+
+/// Machines that the model never saw, with tools of known wear: most answers lie within the
+/// stated interval, and none far outside.
+#[test]
+fn tool_wear_tells_the_wear_of_machines_it_never_saw() {
+    let model = package("tool-wear");
+    let Some(program) = program("tool_wear_tells_the_wear_of_machines_it_never_saw", &model) else {
+        return;
+    };
+    let mut session = program.session().unwrap();
+    let outputs = OutputPlan::new(&model.manifest);
+    let interval = outputs.elements().find_map(|value| value.interval).unwrap();
+    let window = model.manifest.window.unwrap();
+    let period_s = f64::from(window.period_ms.unwrap()) / 1000.0;
+    let channels: Vec<usize> = model.manifest.inputs[0].features.iter().map(channel_of).collect();
+    let (mut answers, mut asked, mut within) = (TensorBuf::default(), 0, 0);
+    for seed in 9001..9031 {
+        let mut machine = CncPhysics::new(Relations::stated(), seed);
+        machine.set_flank_wear_mm(0.01 * (seed - 9000) as f64 - 0.005);
+        machine.step_to_cutting(period_s);
+        let mut samples = vec![Vec::new(); channels.len()];
+        for _ in 0..window.samples {
+            machine.step(period_s);
+            for (samples, channel) in samples.iter_mut().zip(&channels) {
+                samples.push(machine.value(*channel).as_f64().unwrap());
+            }
+        }
+        let inputs = TensorBuf { tensors: vec![row_of(&model, &samples)] };
+        session.infer(&inputs, &mut answers).unwrap();
+        let answer = outputs.extract(&answers, 0, 0).unwrap().value.as_f64().unwrap();
+        let off = (answer - machine.flank_wear_mm()).abs();
+        assert!(off < 4.0 * interval.half_width, "seed {seed}: {answer} mm is off by {off} mm");
+        let class = outputs.extract(&answers, 1, 0).unwrap();
+        let number = Relations::stated().wear.class(answer);
+        assert_eq!(class.value.as_f64(), Some(f64::from(number)), "seed {seed}: {class:?}");
+        asked += 1;
+        within += u32::from(off <= interval.half_width);
+    }
+    assert!(within * 10 >= asked * 7, "{within} of {asked} within the stated interval");
+}
+
+#[test]
+fn sidecars_describe_every_column_of_the_recordings() {
+    let recordings = [
+        ("turbofan-rul", "data/turbofan/train_FD001.txt", 26),
+        ("cnc-mill", "data/cnc-mill/experiment_01.csv", 48),
+    ];
+    for (folder, file, channels) in recordings {
+        let test = "sidecars_describe_every_column_of_the_recordings";
+        let Some(file) = shared(test, file) else { return };
+        let mut options = ReplayOptions::new(file);
+        options.describe = Some(root().join("models").join(folder).join("replay.toml"));
+        let recording = Recording::open(options).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(recording.spec().channels.len(), channels, "{folder}");
     }
 }
