@@ -1,5 +1,6 @@
 //! Runs models: packages, engines and the arithmetic between points and tensors. No network.
 
+pub mod bench;
 pub mod engines;
 pub mod golden;
 pub mod json;

@@ -51,7 +51,6 @@ pub struct OnnxValue {
     /// Its name.
     pub name: String,
     /// What it is.
-    #[serde(flatten)]
     pub kind: OnnxKind,
 }
 

@@ -6,6 +6,7 @@
 //! standard error.
 
 mod error;
+mod model;
 mod output;
 mod plant;
 mod signal;
@@ -55,12 +56,16 @@ enum Command {
     /// Run a simulated machine: a CNC, a recording, or load to measure with.
     #[command(subcommand)]
     Simulate(simulate::Command),
+    /// Inspect, pack, run and measure model packages.
+    #[command(subcommand)]
+    Model(model::Command),
 }
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Plant(command) => plant::run(command),
         Command::Simulate(command) => simulate::run(command),
+        Command::Model(command) => model::run(command),
     }
 }
 
