@@ -1,5 +1,6 @@
 //! What only shows over real sockets and with foreign peers.
 
 mod model_packages;
+mod opcua_server;
 mod opcua_source;
 mod peers;

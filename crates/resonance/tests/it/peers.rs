@@ -55,7 +55,8 @@ impl Peer {
         assert_eq!(answer["ok"], true, "{command}: {answer}");
     }
 
-    fn answer(&mut self) -> serde_json::Value {
+    /// The next line the peer prints.
+    pub fn answer(&mut self) -> serde_json::Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("the peer's output is text");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("the peer said {line:?}: {e}"))
