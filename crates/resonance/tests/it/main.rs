@@ -1,6 +1,8 @@
 //! What only shows over real sockets and with foreign peers.
 
 mod model_packages;
+mod mqtt;
 mod opcua_server;
 mod opcua_source;
 mod peers;
+mod result_record;

@@ -68,7 +68,8 @@ impl Progress {
     /// to wait before the next attempt.
     pub(super) fn disconnected(&mut self, random: u64) -> Duration {
         self.under_way.clear();
-        self.refused = false;
+        // Some brokers hang up when too much was refused.
+        self.probing |= std::mem::take(&mut self.refused);
         self.resume_at = None;
         self.backoff.wait(random)
     }

@@ -61,6 +61,7 @@ impl Sink for MqttSink {
                 delivery,
                 broker: Broker::default(),
                 told: None,
+                refusal_told: None,
                 set_aside: SetAside::default(),
             };
             publisher.run(stop).await;
@@ -77,8 +78,10 @@ struct Publisher {
     broker: Broker,
     /// As configured, until a broker says it cannot.
     retain: bool,
-    /// The trouble told last, so that it is told once.
+    /// The trouble with the connection told last, so that it is told once.
     told: Option<String>,
+    /// The refusal told last, so that it is told once until the broker takes results again.
+    refusal_told: Option<String>,
     set_aside: SetAside,
 }
 
@@ -277,13 +280,13 @@ impl Publisher {
             }
             Answer::NotNow(reason) => {
                 counters.failed.add(1);
-                if self.told.as_deref() != Some(reason.as_str()) {
+                if self.refusal_told.as_deref() != Some(reason.as_str()) {
                     let message = format!(
                         "the broker refuses results: {reason}; they are kept and tried again, in \
                          order, with growing pauses"
                     );
                     self.tell(Code::SinkRefused, message, &[("spool_sequence", sequence)]);
-                    self.told = Some(reason);
+                    self.refusal_told = Some(reason);
                 }
                 Outcome::Refused
             }
@@ -293,7 +296,7 @@ impl Publisher {
         if let Some(done) = self.progress.answered(sequence, outcome, now(), random()) {
             self.delivery.cursor.acknowledge(done);
             if outcome == Outcome::Accepted {
-                self.told = None;
+                self.refusal_told = None;
             }
         }
         if self.progress.must_rewind() {
