@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod render;
 
 fn main() -> std::process::ExitCode {
     cli::main()

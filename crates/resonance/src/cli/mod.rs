@@ -6,18 +6,20 @@
 //! standard error.
 
 mod error;
+mod http;
 mod model;
 mod output;
 mod plant;
 mod signal;
 mod simulate;
+mod status;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use error::{CliError, Exit};
-pub(crate) use output::{ColorChoice, Format};
+pub(crate) use output::{ColorChoice, Format, colored};
 
 /// Connects factory equipment, AI models and MES/SCADA systems, and proves that they work
 /// together.
@@ -59,6 +61,7 @@ enum Command {
     /// Inspect, pack, run and measure model packages.
     #[command(subcommand)]
     Model(model::Command),
+    Status(status::StatusArgs),
 }
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
@@ -66,6 +69,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Plant(command) => plant::run(command),
         Command::Simulate(command) => simulate::run(command),
         Command::Model(command) => model::run(command),
+        Command::Status(args) => status::run(args),
     }
 }
 
