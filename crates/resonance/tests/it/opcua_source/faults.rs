@@ -121,28 +121,6 @@ async fn lost_messages_are_fetched_again() {
     assert_eq!(source.counters.reconnects.value(), 0);
 }
 
-#[tokio::test]
-async fn a_queue_too_short_is_a_gap_of_that_point() {
-    let test = "a_queue_too_short_is_a_gap_of_that_point";
-    let nodes = ["Load:Double:1.5", "Count:Int64:0"];
-    let Some(mut machine) = Machine::start(test, &nodes, &[]) else { return };
-    let declared = [LOAD[0], COUNT[0]];
-    let short = config(&machine.url(), "queue_size = 2\n");
-    let mut source = Running::start(short, points(&declared));
-    source.value(1, Value::Int(0)).await;
-    machine.peer.tell(json!({"op": "ramp", "node": "Count", "count": 400}));
-    source.value(1, Value::Int(399)).await;
-    let overflowed = source.counters.overflows.value();
-    if overflowed == 0 {
-        eprintln!("SKIPPED the rest of {test}: the machine sets no Overflow bit");
-        return;
-    }
-    let gap = source.gap().await;
-    assert_eq!((gap.reason, gap.points.len()), (GapReason::Overflow, 1));
-    assert_eq!(gap.points[0].0, 101);
-    assert!(gap.from <= gap.to);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn fifty_hanging_servers_do_not_disturb_a_good_one() {
     let test = "fifty_hanging_servers_do_not_disturb_a_good_one";

@@ -2,5 +2,6 @@
 
 mod faults;
 mod harness;
+mod scale;
 mod security;
 mod values;
