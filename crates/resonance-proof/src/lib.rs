@@ -111,8 +111,8 @@ pub enum ProofError {
         /// The name.
         name: String,
     },
-    /// A listed file is not there.
-    #[error("{file} is listed but absent from {}; restore it, or pack anew", folder.display())]
+    /// A file is not there.
+    #[error("{file} is not in {}; restore it, or pack anew without it", folder.display())]
     Missing {
         /// Which file.
         file: String,

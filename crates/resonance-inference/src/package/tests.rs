@@ -147,7 +147,7 @@ fn manifests_that_contradict_themselves_are_refused() {
         ("range = [0.0, 1.0]", "labels = ['a']", "one label says nothing"),
         ("[window]\nsamples = 4\nperiod_ms = 250", "", "there is no [window]"),
         ("\"model.onnx\"", "\"../model.onnx\"", "no file name"),
-        ("\"model.onnx\"", "\"other.onnx\"", "other.onnx is listed but absent"),
+        ("\"model.onnx\"", "\"other.onnx\"", "other.onnx is not in"),
     ] {
         let error = refused(from, to);
         assert!(error.contains(says), "{from} -> {to}: {error}");

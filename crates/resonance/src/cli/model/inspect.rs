@@ -48,6 +48,10 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<ExitCode, CliError> {
 fn file(path: &Path, format: Format) -> Result<(), CliError> {
     let limits = Limits::default();
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !path.exists() {
+        let what = "no such folder and no such file";
+        return Err(CliError::Refused(format!("{}: {what}", path.display())));
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     let bytes = read_file(folder, name, limits.model_bytes_max)
         .map_err(|error| CliError::Refused(error.to_string()))?;
@@ -195,6 +199,9 @@ fn value(value: &OutputElement) -> Vec<String> {
     let mut cells = meaning(&value.meaning);
     cells.insert(0, format!("  {}[{}]", value.name, value.element));
     cells.push(value.range.map_or_else(String::new, |[low, high]| format!("{low} to {high}")));
+    cells.push(value.interval.map_or_else(String::new, |interval| {
+        format!("±{} in {} %", interval.half_width, interval.coverage * 100.0)
+    }));
     cells.push(value.labels.join(" | "));
     cells
 }
