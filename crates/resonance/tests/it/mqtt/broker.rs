@@ -37,8 +37,7 @@ impl Broker {
         // Run by root, it would become another user and lose its own folder.
         let config = format!(
             "user root\nlistener {port} 127.0.0.1\nallow_anonymous {anonymous}\n\
-             persistence true\npersistence_location {at}/\nautosave_interval 1\n\
-             autosave_on_changes true\nmax_queued_messages 0\nmax_inflight_messages 100\n\
+             persistence true\npersistence_location {at}/\nset_tcp_nodelay true\nmax_queued_messages 0\nmax_inflight_messages 100\n\
              log_dest file {at}/mosquitto.log\n{more}\n"
         );
         std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();

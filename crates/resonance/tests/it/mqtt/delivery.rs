@@ -116,7 +116,10 @@ async fn a_refused_topic_holds_results_back_until_it_is_allowed() {
     };
     let Some(subscriber) = Subscriber::start(test, broker.port) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let gateway = Gateway::start(folder.path(), config(broker.url()));
+    // mosquitto 2.0 never gives back the Receive Maximum that refused results took: few at once,
+    // so that it does not hang up in the middle.
+    let few = MqttConfig { in_flight_max: 8, ..config(broker.url()) };
+    let gateway = Gateway::start(folder.path(), few);
     gateway.offer(1..=100);
     gateway.await_event(Code::SinkRefused, "not authorized (0x87)").await;
     let failed = gateway.counters.failed.value();

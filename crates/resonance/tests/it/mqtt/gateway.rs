@@ -74,9 +74,9 @@ impl Gateway {
         sequences.into_iter().for_each(|sequence| writer.offer(Arc::new(record(sequence))));
     }
 
-    /// Waits, at most 20 seconds.
+    /// Waits, at most 60 seconds: machines that build meanwhile are slow.
     pub async fn await_that(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !holds(self) {
             let recent = self.events.recent(20);
             assert!(Instant::now() < deadline, "{what}; {:?}; {recent:#?}", self.counters);
