@@ -157,8 +157,8 @@ impl Reader {
                 }
                 Err(failure) => failure,
             };
-            self.failed(&failure, out).await;
-            if began.elapsed() >= STEADY && self.told != Some(Code::SourceRefused) {
+            let delivered = self.failed(&failure, out).await;
+            if delivered && began.elapsed() >= STEADY {
                 self.backoff.reset();
             }
             let wait = self.backoff.wait(random());
@@ -222,12 +222,12 @@ impl Reader {
         now
     }
 
-    /// There is no session, or none any more.
-    async fn failed(&mut self, failure: &Failure, out: &mut BlockSender) {
+    /// There is no session, or none any more. Returns whether there was one that delivered.
+    async fn failed(&mut self, failure: &Failure, out: &mut BlockSender) -> bool {
         self.outage.lost(failure.gap_reason());
         self.link.counters.connection.set(Connection::Connecting);
-        if self.alive {
-            self.alive = false;
+        let delivered = std::mem::take(&mut self.alive);
+        if delivered {
             say(SessionState::Lost, out).await;
         }
         let now = self.link.clock.now();
@@ -241,6 +241,7 @@ impl Reader {
             self.tell(code, now, format!("{failure}; trying again"));
         }
         self.told = Some(code);
+        delivered
     }
 
     /// The machine's clock and start were asked.

@@ -63,10 +63,10 @@ impl Bench {
         self.unpacker.values(items, received, &mut self.out).await;
     }
 
-    fn blocks(&mut self) -> Vec<Box<Block>> {
+    fn blocks(&mut self) -> Vec<Block> {
         std::iter::from_fn(|| self.receiver.next())
             .filter_map(|message| match message {
-                Message::Block(block) => Some(block),
+                Message::Block(block) => Some(*block),
                 _ => None,
             })
             .collect()
