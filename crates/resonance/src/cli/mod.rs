@@ -5,11 +5,14 @@
 //! own runtime. What a command finds goes to standard output, what it says about itself to
 //! standard error.
 
+mod demo;
+mod duration;
 mod error;
 mod http;
 mod model;
 mod output;
 mod plant;
+mod run;
 mod signal;
 mod simulate;
 mod status;
@@ -27,12 +30,13 @@ pub(crate) use output::{ColorChoice, Format, colored};
 #[command(name = "resonance", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     /// What is written about the run itself: a level (error, warn, info, debug, trace) or a
-    /// filter such as `warn,resonance_gateway=debug`.
+    /// filter such as `warn,resonance_gateway=debug`. Default: warnings of the product itself.
     #[arg(
         long,
         global = true,
         env = "RESONANCE_LOG",
-        default_value = "warn",
+        default_value = "warn,opcua_core=off,opcua_client=off,opcua_server=off",
+        hide_default_value = true,
         value_name = "FILTER"
     )]
     log: String,
@@ -52,6 +56,10 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole chain at work: a simulated machine, a model, a MES.
+    Demo(demo::DemoArgs),
+    /// Run the plant of a plant file.
+    Run(run::RunArgs),
     /// Check a plant file, print an example of one, or print its JSON Schema.
     #[command(subcommand)]
     Plant(plant::Command),
@@ -66,6 +74,8 @@ enum Command {
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Run(args) => run::run(args),
         Command::Plant(command) => plant::run(command),
         Command::Simulate(command) => simulate::run(command),
         Command::Model(command) => model::run(command),

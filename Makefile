@@ -1,0 +1,48 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+PROFILE := fast
+PYTHON ?= python3
+PEERS := .cache/peers
+export RESONANCE_PEERS_PYTHON ?= $(CURDIR)/$(PEERS)/bin/python
+RESONANCE := target/$(PROFILE)/resonance
+
+.PHONY: demo build test lint bench onnxruntime peers mosquitto clean
+
+# A simulated CNC over OPC UA, the gateway and a live view; Ctrl-C ends it.
+demo: build
+	$(RESONANCE) demo $(DEMO_ARGS)
+
+# ONNX Runtime arrives while cargo compiles.
+build:
+	@tools/fetch-onnxruntime & fetching=$$!; \
+	cargo build --profile $(PROFILE) -p resonance; built=$$?; \
+	wait $$fetching && exit $$built
+
+onnxruntime:
+	@tools/fetch-onnxruntime
+
+# The programs nobody here wrote that the tests talk to.
+peers: $(PEERS)/.installed
+$(PEERS)/.installed: tests/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r tests/peers/requirements.txt
+	@touch $@
+
+mosquitto:
+	@tools/ensure-mosquitto
+
+test: onnxruntime peers mosquitto
+	cargo test --profile $(PROFILE) --workspace
+
+lint:
+	cargo fmt --check
+	tools/check-edges
+	cargo clippy --profile $(PROFILE) --workspace --all-targets -- -D warnings
+
+bench: build peers
+	$(PEERS)/bin/python bench/run.py
+
+clean:
+	rm -rf target .cache
+
+include models/models.mk

@@ -1,0 +1,116 @@
+//! `resonance demo`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use resonance_gateway::supervisor::Gateway;
+
+use super::duration::parse_duration;
+use super::run::{runtime, start_gateway, wait};
+use super::{CliError, Exit, Format, output};
+use crate::demo::{Recorded, Scene, SceneError};
+use crate::summary::Summary;
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DemoArgs {
+    /// Ends by itself after this time: `30s`, `10m`. Absent: Ctrl-C ends it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// `json` shows nothing live and prints one summary at the end.
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// Also replays recorded machines: a folder with `turbofan/train_FD001.txt` and
+    /// `cnc-mill/experiment_01.csv`.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Keeps plant file, packages, events and spool in this folder. Absent: a folder that is
+    /// removed at the end.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  resonance demo                                     a live view, until Ctrl-C
+  resonance demo --duration 30s --format json        one JSON summary
+  resonance demo --data data --keep demo             with recorded machines; look at demo/plant.toml
+
+The CNC and the MES are simulated; what they speak, OPC UA and MQTT 5, crosses real sockets.
+
+Exit codes: 0 every stage moved data, 1 one did not, 2 the command line was refused";
+
+pub(crate) fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
+    let recorded = args.data.as_deref().map(Recorded::find).transpose()?;
+    let removed = match &args.keep {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| CliError::Refused(format!("{}: {error}", folder.display())))?;
+            None
+        }
+        None => Some(tempfile::tempdir().map_err(|error| {
+            CliError::Failed(format!("no folder for the demo's files: {error}"))
+        })?),
+    };
+    let folder = match (&args.keep, &removed) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(folder)) => folder.path().to_owned(),
+        (None, None) => PathBuf::from("."),
+    };
+    runtime()?.block_on(async {
+        let scene = Scene::start(&folder, recorded.as_ref()).await?;
+        let gateway = start_gateway(&scene.plant).await?;
+        announce(&scene, &gateway);
+        let first_result_s = show(&gateway, &args).await?;
+        let summary = Summary { first_result_s, ..Summary::of(&gateway) };
+        gateway.stop().await;
+        let taken = scene.taken();
+        scene.stop().await;
+        finish(&summary, taken, args.format)
+    })
+}
+
+fn announce(scene: &Scene, gateway: &Gateway) {
+    for url in scene.urls() {
+        eprintln!("machine (simulated or replayed) at {url}");
+    }
+    for server in gateway.status().servers {
+        eprintln!("{} server at {}", server.kind, server.url);
+    }
+}
+
+/// Shows what happens until it ends. Returns the seconds to the first result.
+async fn show(gateway: &Gateway, args: &DemoArgs) -> Result<Option<f64>, CliError> {
+    let started = gateway.status().started_at;
+    let mut results = gateway.results().subscribe();
+    let first = tokio::spawn(async move { results.recv().await.ok().map(|r| r.computed_at) });
+    wait(args.duration).await?;
+    first.abort();
+    Ok(first.await.ok().flatten().map(|at| at.since(started) as f64 / 1e9))
+}
+
+fn finish(summary: &Summary, taken: u64, format: Format) -> Result<ExitCode, CliError> {
+    match format {
+        Format::Json => output::print_json(summary)?,
+        Format::Text => output::print(&summary.to_string())?,
+    }
+    let mut idle = summary.idle_stages();
+    if taken == 0 {
+        idle.push("the MES took no message".into());
+    }
+    for stage in &idle {
+        eprintln!("{stage}");
+    }
+    Ok(if idle.is_empty() { Exit::Done } else { Exit::Failed }.into())
+}
+
+impl From<SceneError> for CliError {
+    fn from(error: SceneError) -> Self {
+        match error {
+            SceneError::NoData { .. } => Self::Refused(error.to_string()),
+            SceneError::Folder { .. } | SceneError::Start { .. } => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `resonance run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use resonance_gateway::supervisor::{Gateway, Options, start};
+use resonance_inference::engines::OnnxRuntime;
+use resonance_inference::{Engine, Limits};
+use resonance_plant::SystemClock;
+
+use super::duration::parse_duration;
+use super::signal::asked_to_end;
+use super::{CliError, Exit, Format, output};
+use crate::config::{PlantText, Purpose};
+use crate::summary::Summary;
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// The plant file.
+    #[arg(value_name = "PLANT.toml")]
+    file: PathBuf,
+    /// Ends by itself after this time: `30s`, `10m`, `2h`.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// How the summary at the end is printed.
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  resonance run plant.toml                            until Ctrl-C or SIGTERM
+  resonance run plant.toml --log info                 tells what happens on standard error
+  resonance run plant.toml --duration 60s --format json | jq .inferences
+
+Exit codes: 0 it ran and ended as asked, 1 it could not start, 2 the plant file was refused";
+
+pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
+    let plant = PlantText::read(&args.file)?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let gateway = start_gateway(&plant).await?;
+        let status = gateway.status();
+        for server in &status.servers {
+            eprintln!("{} server at {}", server.kind, server.url);
+        }
+        wait(args.duration).await?;
+        let summary = Summary::of(&gateway);
+        gateway.stop().await;
+        match args.format {
+            Format::Json => output::print_json(&summary)?,
+            Format::Text => output::print(&summary.to_string())?,
+        }
+        Ok(Exit::Done.into())
+    })
+}
+
+/// The runtime of servers and sinks; sources and hub have threads of their own.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Failed(format!("cannot start threads: {error}")))
+}
+
+/// Starts the gateway of a plant file, or says everything that is wrong with the file.
+pub(crate) async fn start_gateway(plant: &PlantText) -> Result<Gateway, CliError> {
+    let (plan, report) = plant.plan(Purpose::Run);
+    let rendered = report.render(output::colored(&std::io::stderr()));
+    let Some(plan) = plan else {
+        eprint!("{rendered}");
+        return Err(CliError::Refused("the plant file was refused; nothing was started".into()));
+    };
+    eprint!("{rendered}");
+    let engine = OnnxRuntime::find().map(|engine| Arc::new(engine) as Arc<dyn Engine>);
+    let options = Options { clock: Arc::new(SystemClock), engine, limits: Limits::default() };
+    start(plan, options).await.map_err(|error| CliError::Failed(error.to_string()))
+}
+
+/// Waits for Ctrl-C, SIGTERM or the end of a time.
+pub(crate) async fn wait(duration: Option<Duration>) -> Result<(), CliError> {
+    let end = async {
+        match duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        asked = asked_to_end() => {
+            asked.map_err(|error| CliError::Internal(format!("no signal handler: {error}")))
+        }
+        () = end => Ok(()),
+    }
+}
