@@ -16,6 +16,7 @@ mod run;
 mod signal;
 mod simulate;
 mod status;
+mod user;
 
 use std::process::ExitCode;
 
@@ -70,6 +71,9 @@ enum Command {
     #[command(subcommand)]
     Model(model::Command),
     Status(status::StatusArgs),
+    /// Make what a plant file says about users.
+    #[command(subcommand)]
+    User(user::Command),
 }
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
@@ -80,6 +84,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Simulate(command) => simulate::run(command),
         Command::Model(command) => model::run(command),
         Command::Status(args) => status::run(args),
+        Command::User(command) => user::run(command),
     }
 }
 

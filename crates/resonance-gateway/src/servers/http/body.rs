@@ -1,6 +1,8 @@
 //! Reads a request's body within bounds of size and time.
 
-use axum::body::{Body, Bytes};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use resonance_plant::Code;
@@ -57,6 +59,21 @@ pub(super) async fn read(
         rest.extend_from_slice(&data);
     }
     Ok(if rest.is_empty() { first } else { rest.into() })
+}
+
+/// The largest body that is read only to keep the connection of a refused request usable, bytes.
+const DRAINED_MAX: usize = 64 << 10;
+
+/// How long such a body may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Reads over the body of a request that is refused without looking at it. False where it is too
+/// large or too slow for that: the connection must then be closed.
+pub(super) async fn drain(headers: &HeaderMap, body: Body) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    read(headers, body, DRAINED_MAX, Instant::now() + DRAIN_TIMEOUT).await.is_ok()
 }
 
 fn too_large(limit: usize) -> Refusal {

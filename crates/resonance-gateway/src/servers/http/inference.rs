@@ -32,13 +32,14 @@ pub(super) async fn infer(
     In(path): In<ModelPath>,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
-    let lane = path.find(&shared)?;
-    ready(lane)?;
-    let json_length = json_length(request.headers())?;
     let deadline = deadline(&request);
     let (parts, content) = request.into_parts();
     let limit = shared.plan.body_bytes_max;
+    // Read before anything else is looked at: a refusal then leaves the connection usable.
     let content = body::read(&parts.headers, content, limit, deadline).await?;
+    let lane = path.find(&shared)?;
+    ready(lane)?;
+    let json_length = json_length(&parts.headers)?;
     let (answer, json_length) = if lane.is_quick(content.len()) {
         run(lane, &content, json_length)?
     } else {

@@ -32,8 +32,9 @@ use crate::status::ServerStatus;
 /// Connections open at once; one more is closed at once, and counted.
 const CONNECTIONS_MAX: usize = 1_024;
 
-/// A request's head must have arrived, and an idle connection be used again, within this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// A request's head must have arrived, and an idle connection be used again, within this many
+/// times what a body may take.
+const HEAD_TIMEOUTS: u32 = 6;
 
 /// A TLS handshake must be done within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The configuration would let strangers in, or passwords be read on the way.
-    #[error("[servers.http] {key}: {problem}")]
+    #[error("[server.http] {key}: {problem}")]
     Insecure {
         /// The key in the plant file.
         key: &'static str,
@@ -59,7 +60,7 @@ pub enum ServerError {
         problem: String,
     },
     /// The certificate or its key cannot be used.
-    #[error("[servers.http] {}: {problem}", file.display())]
+    #[error("[server.http] {}: {problem}", file.display())]
     Certificate {
         /// Which file.
         file: PathBuf,
@@ -67,7 +68,7 @@ pub enum ServerError {
         problem: String,
     },
     /// The address cannot be listened on.
-    #[error("[servers.http] listen = \"{listen}\": {error}; {remedy}")]
+    #[error("[server.http] listen = \"{listen}\": {error}; {remedy}")]
     Bind {
         /// The address.
         listen: SocketAddr,
@@ -194,7 +195,7 @@ fn check(plan: &HttpServerPlan, context: &Context) -> Result<(), ServerError> {
     }
     if plan.anonymous.is_none() && !context.access.has_users() {
         let problem = "nobody is admitted: there are no users, and anonymous is not set";
-        return insecure("anonymous", format!("{problem}; add [[users]]"));
+        return insecure("anonymous", format!("{problem}; add a [[user]]"));
     }
     Ok(())
 }
@@ -330,7 +331,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         until_stopped!(http.serve_connection(io, service));
     } else {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        http.timer(TokioTimer::new())
+            .header_read_timeout(shared.plan.request_timeout * HEAD_TIMEOUTS);
         until_stopped!(http.serve_connection(io, service));
     }
 }

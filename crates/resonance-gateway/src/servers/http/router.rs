@@ -8,16 +8,17 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::http::{Request, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use resonance_plant::{Code, Principal};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tower::Service;
 
 use super::refusal::{Half, Refusal};
 use super::shared::Shared;
-use super::{deployments, events, gate, inference, metadata, plant, status, stream, values};
+use super::{body, deployments, events, gate, inference, metadata, plant, status, stream, values};
 
 /// When a request's body must have arrived.
 #[derive(Clone, Copy, Debug)]
@@ -60,32 +61,58 @@ pub(super) async fn answer(
     mut request: Request<Body>,
 ) -> Response {
     shared.counters.requests.add(1);
-    let half = Half::of(request.uri().path());
     let path = request.uri().path().to_owned();
-    let headers = request.headers();
-    let refused = |refusal: Refusal, principal: Option<&Principal>| {
+    let refused = |refusal: &Refusal, principal: Option<&Principal>| {
         shared.counters.refused.add(1);
         shared.complaints.tell(refusal.code, principal, &path, &refusal.detail);
-        refusal.respond(half)
+        refusal.respond(Half::of(&path))
     };
-    let (method, uri) = (request.method(), request.uri());
-    let principal = match gate::admit(shared, peer, method, uri, headers).await {
-        Ok(principal) => principal,
-        Err(refusal) => return refused(refusal, None),
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let (principal, _place) = match enter(shared, peer, method, uri, headers).await {
+        Ok(entered) => entered,
+        Err((refusal, principal)) => {
+            let mut response = refused(&refusal, principal.as_ref());
+            let (parts, content) = request.into_parts();
+            if !body::drain(&parts.headers, content).await {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            return response;
+        }
     };
-    let place = gate::is_bounded(&path).then(|| shared.requests.try_acquire());
-    if let Some(Err(_)) = place {
-        let most = shared.plan.requests_max;
-        let detail = format!("{most} requests are under way, which is the bound; try again");
-        return refused(Refusal::overloaded(detail), Some(&principal));
-    }
     let extensions = request.extensions_mut();
     extensions.insert(Deadline(Instant::now() + shared.plan.request_timeout));
     extensions.insert(principal.clone());
     let Ok(mut response) = routes.call(request).await;
     match response.extensions_mut().remove::<Refusal>() {
-        Some(refusal) => refused(refusal, Some(&principal)),
+        Some(refusal) => refused(&refusal, Some(&principal)),
         None => response,
+    }
+}
+
+/// A place among the requests under way, for those that need one.
+type Place<'a> = Option<SemaphorePermit<'a>>;
+
+/// Who asks, and a place for the request.
+async fn enter<'a>(
+    shared: &'a Shared,
+    peer: SocketAddr,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(Principal, Place<'a>), (Refusal, Option<Principal>)> {
+    let principal = gate::admit(shared, peer, method, uri, headers);
+    let principal = principal.await.map_err(|refusal| (refusal, None))?;
+    if !gate::is_bounded(uri.path()) {
+        return Ok((principal, None));
+    }
+    match shared.requests.try_acquire() {
+        Ok(place) => Ok((principal, Some(place))),
+        Err(_) => {
+            let most = shared.plan.requests_max;
+            let detail = format!("{most} requests are under way, which is the bound; try again");
+            Err((Refusal::overloaded(detail), Some(principal)))
+        }
     }
 }
 

@@ -1,0 +1,304 @@
+//! A gateway's view with a server on it, but no machine: one asset, three models, one deployment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use resonance_gateway::access::{Access, hash_password};
+use resonance_gateway::deployments::{Command, CommandRefused, Deployments};
+use resonance_gateway::events::EventLog;
+use resonance_gateway::models::{ModelState, Models, ServedModel};
+use resonance_gateway::plan::{HttpServerPlan, UserPlan};
+use resonance_gateway::results::Results;
+use resonance_gateway::servers::Context;
+use resonance_gateway::servers::http::{Running, ServerError, start};
+use resonance_gateway::status::{
+    DeploymentState, DeploymentStatus, HubStatus, LatencySummary, SpoolStatus, Status,
+};
+use resonance_inference::package::VerifiedModel;
+use resonance_inference::{Manifest, Program};
+use resonance_plant::{
+    Asset, AssetId, Code, DataType, Event, Interpolation, LastValues, ManualClock, ModelUsed,
+    Plant, Point, PointIndex, Principal, Qualifier, Role, Timestamp, Unit, Value,
+};
+use resonance_proof::{PackageLimits, verify};
+use tokio::runtime::Runtime;
+
+use super::client::Client;
+use super::programs::{Barrier, held, types, wear};
+
+/// When it is, for the whole of a test: 2026-11-21T08:00:10Z.
+pub(super) const NOW: &str = "2026-11-21T08:00:10Z";
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::parse_rfc3339(NOW).unwrap()
+}
+
+/// A running server and what it looks at.
+pub(super) struct Fixture {
+    pub(super) addr: SocketAddr,
+    pub(super) events: Arc<EventLog>,
+    pub(super) results: Results,
+    pub(super) models: Arc<Models>,
+    pub(super) barrier: Arc<Barrier>,
+    pub(super) deployments: Arc<OneDeployment>,
+    running: Option<Running>,
+    runtime: Runtime,
+}
+
+/// The plan of a server for anonymous users who may operate, with small bounds.
+pub(super) fn plan() -> HttpServerPlan {
+    HttpServerPlan {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        tls: None,
+        anonymous: Some(Role::Operate),
+        body_bytes_max: 1 << 20,
+        request_timeout: Duration::from_secs(10),
+        requests_max: 8,
+    }
+}
+
+/// The plan of a server for users only.
+pub(super) fn plan_for_users() -> HttpServerPlan {
+    HttpServerPlan { anonymous: None, ..plan() }
+}
+
+impl Fixture {
+    pub(super) fn start(plan: &HttpServerPlan) -> Self {
+        Self::try_start(plan).unwrap()
+    }
+
+    pub(super) fn try_start(plan: &HttpServerPlan) -> Result<Self, ServerError> {
+        let barrier = Arc::new(Barrier::default());
+        let models = [
+            served("wear", wear()),
+            served("types", types()),
+            served("held", held(Arc::clone(&barrier))),
+        ];
+        Self::with_models(plan, models, barrier)
+    }
+
+    pub(super) fn with_models(
+        plan: &HttpServerPlan,
+        models: impl IntoIterator<Item = Arc<ServedModel>>,
+        barrier: Arc<Barrier>,
+    ) -> Result<Self, ServerError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let events = Arc::new(EventLog::in_memory());
+        let results = Results::new(None);
+        let models = Arc::new(Models::new(models));
+        let deployments = Arc::new(OneDeployment::default());
+        let context = context(&events, &results, &models, &deployments);
+        let running = runtime.block_on(start(plan, context))?;
+        Ok(Self {
+            addr: running.addr,
+            events,
+            results,
+            models,
+            barrier,
+            deployments,
+            running: Some(running),
+            runtime,
+        })
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::connect(self.addr)
+    }
+
+    pub(super) fn status(&self) -> resonance_gateway::status::ServerStatus {
+        self.running.as_ref().unwrap().status()
+    }
+
+    /// Stops the server and says how long it took.
+    pub(super) fn stop(&mut self) -> Duration {
+        let began = Instant::now();
+        self.runtime.block_on(self.running.take().unwrap().stop());
+        began.elapsed()
+    }
+
+    pub(super) fn set_state(&self, model: &str, state: ModelState) {
+        self.models.find(model, None).unwrap().set_state(state);
+    }
+
+    /// Waits until this many inferences of `held` are under way.
+    pub(super) fn wait_for_held(&self, inferences: u64) {
+        wait_until(|| self.barrier.arrived.load(Ordering::SeqCst) >= inferences);
+    }
+
+    /// The last event with this code, once it is there.
+    pub(super) fn event(&self, code: Code) -> Arc<Event> {
+        let mut found = None;
+        wait_until(|| {
+            found = self.events.recent(1_000).into_iter().rev().find(|event| event.code == code);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+}
+
+/// A session that hangs must not hang the test's end.
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.barrier.open();
+    }
+}
+
+/// Waits for another thread, within bounds.
+pub(super) fn wait_until(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn context(
+    events: &Arc<EventLog>,
+    results: &Results,
+    models: &Arc<Models>,
+    deployments: &Arc<OneDeployment>,
+) -> Context {
+    let clock = Arc::new(ManualClock::at(now()));
+    let user = |name: &str, role, password: &str| UserPlan {
+        name: name.into(),
+        role,
+        password_hash: hash_password(password.as_bytes()).unwrap().into(),
+    };
+    let users = [user("vera", Role::View, "see"), user("otto", Role::Operate, "do")];
+    let access = Access::new(&users, clock.clone(), events.clone()).unwrap();
+    let plant = Arc::new(plant());
+    let values = Arc::new(LastValues::new(plant.points.len()));
+    let measured = now().minus(Duration::from_millis(2_500));
+    let good = resonance_plant::Status::GOOD;
+    values.write_value(PointIndex(0), &Value::Float(41.5), measured, measured, good);
+    values.write_value(PointIndex(1), &Value::Int(1), measured, measured, good);
+    Context {
+        plant,
+        values,
+        models: Arc::clone(models),
+        deployments: deployments.clone(),
+        results: results.clone(),
+        events: Arc::clone(events),
+        clock,
+        access: Arc::new(access),
+        status: Arc::new(|| Status {
+            at: now(),
+            started_at: now(),
+            version: "0.0.0",
+            sources: Vec::new(),
+            hub: HubStatus::default(),
+            deployments: Vec::new(),
+            sinks: Vec::new(),
+            servers: Vec::new(),
+            spool: SpoolStatus::default(),
+        }),
+    }
+}
+
+fn plant() -> Plant {
+    let point = |name: &str, data_type, unit: Option<&str>, labels: &[&str]| Point {
+        asset: 0,
+        name: name.into(),
+        data_type,
+        quantity: None,
+        unit: unit.and_then(Unit::from_code),
+        range: None,
+        interpolation: Interpolation::default(),
+        semantic_id: None,
+        qualifier: Qualifier::default(),
+        labels: labels.iter().map(|label| (*label).into()).collect(),
+        description: "".into(),
+    };
+    let asset = Asset {
+        id: AssetId("mill".into()),
+        equipment_id: "acme/north/hall-1/line-2/mill".into(),
+        physical_asset_id: Some("SN-7".into()),
+        class: None,
+        description: "".into(),
+    };
+    Plant {
+        assets: vec![asset],
+        points: vec![
+            point("temperature", DataType::Float64, Some("CEL"), &[]),
+            point("mode", DataType::Int32, None, &["manual", "automatic"]),
+            point("load", DataType::Float64, Some("P1"), &[]),
+        ],
+    }
+}
+
+/// A served model of this program.
+pub(super) fn served(name: &str, program: Box<dyn Program>) -> Arc<ServedModel> {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest: Manifest = toml::from_str(&format!(
+        "format = 1\nname = \"{name}\"\nversion = \"3\"\ncategory = \"soft_sensor\"\n\
+         model = \"model.onnx\"\ninput = []\noutput = []\n\
+         [training]\ndata = \"none\"\n[files]\n"
+    ))
+    .unwrap();
+    let limits = PackageLimits::default();
+    let files =
+        verify(folder.path(), ("model.toml", Arc::from([])), &BTreeMap::new(), &limits).unwrap();
+    let used = ModelUsed {
+        name: name.into(),
+        version: "3".into(),
+        digest: Arc::clone(files.digest()),
+        engine: "none".into(),
+        trained_on: "none".into(),
+        fallback: None,
+    };
+    let model = VerifiedModel { manifest: Arc::new(manifest), files, golden: Arc::from([]) };
+    Arc::new(ServedModel::new(Arc::new(model), Arc::new(used), program))
+}
+
+/// A deployment `wear` that keeps the commands it was given; suspended, it cannot be again.
+#[derive(Debug, Default)]
+pub(super) struct OneDeployment {
+    pub(super) commands: Mutex<Vec<(Command, Principal)>>,
+}
+
+impl Deployments for OneDeployment {
+    fn status(&self) -> Vec<DeploymentStatus> {
+        vec![DeploymentStatus {
+            id: "wear".into(),
+            asset: "mill".into(),
+            model: "wear".into(),
+            model_version: "3".into(),
+            trained_on: "none".into(),
+            state: DeploymentState::Active,
+            reason: String::new(),
+            triggers: 1,
+            inferences: 1,
+            results: 1,
+            overruns: 0,
+            failures: 0,
+            over_budget: 0,
+            latency: LatencySummary::default(),
+            inference: LatencySummary::default(),
+        }]
+    }
+
+    fn command(
+        &self,
+        deployment: &str,
+        command: Command,
+        principal: Principal,
+    ) -> Result<(), CommandRefused> {
+        if deployment != "wear" {
+            return Err(CommandRefused::Unknown(deployment.into()));
+        }
+        let mut commands = self.commands.lock();
+        if commands.last().is_some_and(|(last, _)| *last == command) {
+            return Err(CommandRefused::State("suspended already".into()));
+        }
+        commands.push((command, principal));
+        Ok(())
+    }
+}

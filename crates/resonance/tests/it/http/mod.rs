@@ -1,0 +1,12 @@
+//! The HTTP server over real sockets.
+
+mod access;
+mod bad_input;
+mod client;
+mod fixture;
+mod management;
+mod programs;
+mod protocol;
+mod streams;
+mod tls;
+mod triton;
