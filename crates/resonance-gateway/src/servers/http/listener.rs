@@ -173,7 +173,7 @@ async fn try_start(plan: &HttpServerPlan, context: Context) -> Result<Running, S
     let addr = listener.local_addr().map_err(bind)?;
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared::new(plan.clone(), context, stopped));
-    let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
+    let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared), feeds(&shared)));
     Ok(Running { addr, status: StatusReader(shared, addr), stop, accepting })
 }
 
@@ -209,15 +209,26 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
-    let mut stop = shared.stop.clone();
+/// The tasks that feed the streams. They listen from this moment on: whatever is published once
+/// the server has started is in the streams.
+fn feeds(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (results, events) = (Arc::clone(&shared.results), Arc::clone(&shared.events));
     let (result_source, event_source) =
         (shared.context.results.subscribe(), shared.context.events.subscribe());
-    let (results_stop, events_stop) = (stop.clone(), stop.clone());
+    let (results_stop, events_stop) = (shared.stop.clone(), shared.stop.clone());
     tasks.spawn(async move { results.pump(result_source, results_stop).await });
     tasks.spawn(async move { events.pump(event_source, events_stop).await });
+    tasks
+}
+
+async fn accept(
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    mut tasks: JoinSet<()>,
+) {
+    let mut stop = shared.stop.clone();
     let routes = router::router(Arc::clone(&shared));
     // Besides the connections, the two feeds are tasks here.
     let feeds = tasks.len();

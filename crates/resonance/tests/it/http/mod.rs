@@ -5,6 +5,7 @@ mod bad_input;
 mod client;
 mod fixture;
 mod management;
+mod overhead;
 mod programs;
 mod protocol;
 mod streams;

@@ -118,7 +118,8 @@ fn results_are_streamed_with_ids_and_a_cut_stream_goes_on_where_it_was() {
     let mut again = Stream::open(&fixture, RESULTS, Some(&first.id));
     assert_eq!(again.next().data["sequence"], 2);
     assert_eq!(again.next().data["sequence"], 3);
-    wait_until(|| fixture.status().delivered == 3);
+    // The first stream's end may be seen only after more was sent on it.
+    wait_until(|| fixture.status().delivered >= 3);
 }
 
 #[test]
@@ -170,7 +171,11 @@ fn events_are_streamed_too() {
     let fixture = Fixture::start(&plan());
     let mut stream = Stream::open(&fixture, "/api/v1/events/stream", None);
     fixture.events.record(Event::new(now(), Code::DataGap, "source/mill", "two seconds"));
-    let sent = stream.next();
+    let mut sent = stream.next();
+    // That the server listens is an event too, and may come first.
+    if sent.data["code"] == "server.listening" {
+        sent = stream.next();
+    }
     assert_eq!((sent.event.as_str(), &sent.data["code"]), ("event", &"data.gap".into()));
     assert_eq!(sent.data["subject"], "source/mill");
 }
