@@ -8,3 +8,4 @@ mod opcua_server;
 mod opcua_source;
 mod peers;
 mod result_record;
+mod simulate;
