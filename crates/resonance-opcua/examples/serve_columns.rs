@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use resonance_opcua::server::{
-    AddressSpace, ObjectSpec, Reading, ServerOptions, UaServer, VariableSpec,
+    AddressSpace, ObjectSpec, Reading, Sampling, ServerOptions, UaServer, VariableSpec,
 };
 use resonance_plant::{
     Clock, DataType, LastValues, PointIndex, Range, Status, SystemClock, Unit, ValueKind,
@@ -25,7 +25,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let running =
         UaServer::start(options, space, Arc::clone(&values), Arc::new(SystemClock)).await?;
     println!("{}", running.url());
-    std::thread::spawn(move || write(&values, points, rate));
+    let sampling = running.sampling();
+    std::thread::spawn(move || write(&values, &sampling, points, rate));
 
     let mut before = (0, cpu_ticks());
     for _ in 0..seconds {
@@ -65,7 +66,7 @@ fn space(points: u32) -> Result<AddressSpace, resonance_opcua::server::AddressSp
 }
 
 /// Each point counts its own changes.
-fn write(values: &LastValues, points: u32, rate: u32) {
+fn write(values: &LastValues, sampling: &Sampling, points: u32, rate: u32) {
     let period = Duration::from_secs(1) / rate.max(1);
     let start = Instant::now();
     for round in 1_u32.. {
@@ -74,6 +75,7 @@ fn write(values: &LastValues, points: u32, rate: u32) {
             let kind = ValueKind::Float;
             values.write(PointIndex(point), kind, f64::from(round), now, now, Status::GOOD);
         }
+        sampling.sample_now();
         std::thread::sleep((period * round).saturating_sub(start.elapsed()));
     }
 }

@@ -18,4 +18,4 @@ pub use address_space::{
     AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableSpec,
 };
 pub use options::{Authenticator, DEFAULT_TICK, Pki, Product, Security, ServerOptions};
-pub use running::{Running, ServerError, UaServer};
+pub use running::{Running, Sampling, ServerError, UaServer};

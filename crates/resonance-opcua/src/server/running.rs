@@ -44,6 +44,28 @@ pub struct Running {
     ticking: JoinHandle<()>,
 }
 
+/// Samples at once, from the thread that writes the columns: for machines that report every
+/// change rather than what stands at each tick of the clock.
+#[derive(Clone)]
+pub struct Sampling {
+    sampler: Arc<Sampler>,
+    subscriptions: Arc<SubscriptionCache>,
+}
+
+impl Sampling {
+    /// Hands every change since the last sample to the subscriptions whose sampling interval is
+    /// over. Takes time in proportion to the items watched; call it after each round of writes.
+    pub fn sample_now(&self) {
+        self.sampler.sample_now(&self.subscriptions);
+    }
+}
+
+impl std::fmt::Debug for Sampling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sampling")
+    }
+}
+
 /// Why a server cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -129,6 +151,14 @@ impl Running {
     /// Values handed to subscriptions so far, initial values not counted.
     pub fn notifications(&self) -> u64 {
         self.sampler.notified()
+    }
+
+    /// For the thread that writes the columns, to have each change reported.
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            sampler: Arc::clone(&self.sampler),
+            subscriptions: Arc::clone(self.handle.0.subscriptions()),
+        }
     }
 
     /// Calls of services answered: reads, browses and so on; publishing not counted.

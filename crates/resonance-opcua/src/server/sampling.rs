@@ -134,6 +134,16 @@ impl Sampler {
 
     /// Notifies every item that is due of what changed in its column.
     pub(crate) fn tick(&self, subscriptions: &SubscriptionCache) {
+        self.sample(subscriptions, false);
+    }
+
+    /// As [`Sampler::tick`], right after the columns were written. Items whose interval is nearly
+    /// over are sampled too: who writes and samples as often as clients ask loses no change.
+    pub(crate) fn sample_now(&self, subscriptions: &SubscriptionCache) {
+        self.sample(subscriptions, true);
+    }
+
+    fn sample(&self, subscriptions: &SubscriptionCache, follows_write: bool) {
         let mut watched = self.watched.lock();
         if watched.items.is_empty() {
             return;
@@ -144,10 +154,13 @@ impl Sampler {
         let mut notifier = subscriptions.data_notifier();
         let mut changed = Vec::new();
         for item in &mut watched.items {
-            if !item.is_enabled || item.due > soon {
+            let early = if follows_write { item.interval / 4 } else { Duration::ZERO };
+            if !item.is_enabled || item.due > soon + early {
                 continue;
             }
-            item.due = if item.due + item.interval > now {
+            // After a write the interval counts from it, so that the clock's ticks, which see
+            // half of what changed, do not come between.
+            item.due = if item.due + item.interval > now && !follows_write {
                 item.due + item.interval
             } else {
                 now + item.interval
@@ -166,7 +179,7 @@ impl Sampler {
                     continue;
                 }
             }
-            let Some((value, version)) = self.sample(item, columns) else { continue };
+            let Some((value, version)) = self.read(item, columns) else { continue };
             item.seen = version;
             changed.push((item.handle, item.node(), value));
         }
@@ -190,7 +203,7 @@ impl Sampler {
         }
     }
 
-    fn sample(&self, item: &Item, columns: &LastValues) -> Option<(DataValue, u32)> {
+    fn read(&self, item: &Item, columns: &LastValues) -> Option<(DataValue, u32)> {
         let slot = columns.slot(item.point)?;
         if item.sampled.as_text {
             let both = TimestampsToReturn::Both;
