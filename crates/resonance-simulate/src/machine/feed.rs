@@ -111,13 +111,15 @@ impl Writer<'_> {
 
 const BAD_ROWS_SAID_MAX: u64 = 20;
 
-/// Steps a feed until it ends or `stop` is closed.
+/// Steps a feed until it ends or `stop` is closed; calls `report` after each step, so that
+/// subscribers are told of every step and not only of those that a sampling clock meets.
 pub(super) fn drive(
     mut feed: Box<dyn Feed>,
     values: &LastValues,
     counters: &Counters,
     stop: &Receiver<()>,
     ended: &watch::Sender<bool>,
+    report: &dyn Fn(),
 ) {
     let clock = SystemClock;
     let mut due = Instant::now();
@@ -126,6 +128,7 @@ pub(super) fn drive(
         let mut out = Writer { values, counters, now, written: 0 };
         let next = feed.step(&mut out);
         counters.values.fetch_add(out.written, Ordering::Relaxed);
+        report();
         let Next::After(period) = next else {
             ended.send_replace(true);
             // The values stay until someone stops the machine.
@@ -175,12 +178,12 @@ mod tests {
         let ended = watch::Sender::new(false);
         drop(stop);
         // Stopped after the first step: the closed channel is seen in the wait.
-        drive(Box::new(Three(0)), &values, &counters, &stopped, &ended);
+        drive(Box::new(Three(0)), &values, &counters, &stopped, &ended, &|| {});
         assert_eq!((counters.steps(), *ended.borrow()), (1, false));
         let (stop, stopped) = channel();
         std::thread::scope(|scope| {
             let (values, counters, say) = (&values, &counters, &ended);
-            scope.spawn(move || drive(Box::new(Three(1)), values, counters, &stopped, say));
+            scope.spawn(move || drive(Box::new(Three(1)), values, counters, &stopped, say, &|| {}));
             let deadline = Instant::now() + Duration::from_secs(10);
             while !*ended.borrow() && Instant::now() < deadline {
                 std::thread::yield_now();

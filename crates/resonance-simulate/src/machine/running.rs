@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use resonance_opcua::server::{self, Authenticator, Pki, ServerError, ServerOptions, UaServer};
+use resonance_opcua::server::{
+    self, Authenticator, Pki, Sampling, ServerError, ServerOptions, UaServer,
+};
 use resonance_plant::{LastValues, Principal, Role, SystemClock};
 use tokio::sync::{oneshot, watch};
 
@@ -189,12 +191,12 @@ pub async fn start(
         });
     })?;
     let gone = || StartError::Thread(io::Error::other("the machine's server thread ended"));
-    let (url, addr) = listens.await.map_err(|_| gone())??;
+    let (url, addr, sampling) = listens.await.map_err(|_| gone())??;
 
     let counters = Arc::new(Counters::default());
     let (stop_feed, feed_stopped) = channel();
     let (say_ended, ended) = watch::channel(false);
-    let feeding = move_values(feed, &values, &counters, feed_stopped, say_ended)?;
+    let feeding = move_values(feed, &values, &counters, feed_stopped, say_ended, sampling)?;
     Ok(Running {
         spec: Arc::new(spec),
         url,
@@ -215,20 +217,22 @@ fn move_values(
     counters: &Arc<Counters>,
     stop: Receiver<()>,
     ended: watch::Sender<bool>,
+    sampling: Sampling,
 ) -> io::Result<JoinHandle<()>> {
     let (values, counters) = (Arc::clone(values), Arc::clone(counters));
-    std::thread::Builder::new()
-        .name("machine feed".into())
-        .spawn(move || drive(feed, &values, &counters, &stop, &ended))
+    std::thread::Builder::new().name("machine feed".into()).spawn(move || {
+        drive(feed, &values, &counters, &stop, &ended, &|| sampling.sample_now());
+    })
 }
 
 async fn serve(
     server: server::Running,
-    listening: oneshot::Sender<Result<(String, SocketAddr), StartError>>,
+    listening: oneshot::Sender<Result<(String, SocketAddr, Sampling), StartError>>,
     mut stopped: oneshot::Receiver<()>,
     counts: watch::Sender<ServerCounts>,
 ) {
-    if listening.send(Ok((server.url().to_owned(), server.addr()))).is_err() {
+    let ready = (server.url().to_owned(), server.addr(), server.sampling());
+    if listening.send(Ok(ready)).is_err() {
         return server.stop().await;
     }
     let mut every = tokio::time::interval(COUNTS_EVERY);
