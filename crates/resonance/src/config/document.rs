@@ -134,9 +134,14 @@ impl<'d> Node<'d> {
         })
     }
 
-    /// The items of the array under a key; none where there is no such array.
+    /// The items of the array under a key; none where there is no such array. A table in place of
+    /// an array counts as its only item: `[asset]` is refused, but what it defines is known.
     pub(crate) fn list(&self, key: &str) -> Vec<Self> {
-        self.get(key).map(|array| array.items().collect()).unwrap_or_default()
+        match self.get(key) {
+            Some(table) if table.value.as_ref().is_table() => vec![table],
+            Some(array) => array.items().collect(),
+            None => Vec::new(),
+        }
     }
 
     /// The text, if this is one.

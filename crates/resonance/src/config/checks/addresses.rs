@@ -47,11 +47,16 @@ pub(crate) fn host_is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Why a text is not an OPC UA node id (OPC 10000-6, 5.3.1.10).
+/// Why a text is not an OPC UA node id (OPC 10000-6, 5.3.1.10), the namespace by number or URI.
 pub(super) fn node_id_problem(text: &str) -> Option<String> {
-    let rest = match text.strip_prefix("ns=") {
-        None => text,
-        Some(rest) => {
+    let rest = match (text.strip_prefix("ns="), text.strip_prefix("nsu=")) {
+        (None, None) => text,
+        (_, Some(rest)) => match rest.split_once(';') {
+            Some(("", _)) => return Some("the namespace URI after nsu= is missing".into()),
+            Some((_, rest)) => rest,
+            None => return Some("`;` is missing after the namespace".into()),
+        },
+        (Some(rest), None) => {
             let Some((namespace, rest)) = rest.split_once(';') else {
                 return Some("`;` is missing after the namespace".into());
             };
@@ -109,13 +114,25 @@ mod tests {
     fn node_ids_are_told_from_tags() {
         for good in [
             "ns=2;s=Spindle.Load",
+            "nsu=http://maker.example/mill/;s=A;s=B",
             "i=2258",
             "ns=1;g=09087e75-8e5e-499b-954f-f2a9603db28a",
             "ns=0;b=M/RbKBsRVkePCePcx24oRA==",
         ] {
             assert_eq!(node_id_problem(good), None, "{good}");
         }
-        for bad in ["", "Spindle.Load", "ns=2", "ns=70000;i=1", "i=-1", "s=", "g=1", "b=&", "x=1"] {
+        for bad in [
+            "",
+            "Spindle.Load",
+            "ns=2",
+            "nsu=;i=1",
+            "ns=70000;i=1",
+            "i=-1",
+            "s=",
+            "g=1",
+            "b=&",
+            "x=1",
+        ] {
             assert!(node_id_problem(bad).is_some(), "{bad}");
         }
     }

@@ -55,8 +55,8 @@ fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
         && let Some(problem) = node_id_problem(address)
     {
         let message = format!("{address:?} is not an OPC UA node id: {problem}");
-        let remedy = "write ns=NUMBER;s=TEXT or ns=NUMBER;i=NUMBER, as the machine's server names \
-                      the node";
+        let remedy = "write ns=NUMBER;s=TEXT, ns=NUMBER;i=NUMBER or nsu=URI;s=TEXT, as the machine's \
+                      server names the node";
         check.error(Mistake::InvalidValue, &node.place, message, remedy);
     }
 }

@@ -79,7 +79,8 @@ pub(crate) struct Point {
     /// Which source it comes from. Absent: the asset's.
     #[serde(default)]
     pub(crate) source: Option<String>,
-    /// Where the source finds it; for OPC UA a node id such as `ns=2;s=Spindle.Load`.
+    /// Where the source finds it; for OPC UA a node id such as `ns=2;s=Spindle.Load`, or with the
+    /// namespace's URI `nsu=http://example.com/mill/;s=Spindle.Load`.
     pub(crate) address: String,
     /// How often the machine samples it, milliseconds. Absent: the source's default.
     #[serde(default)]

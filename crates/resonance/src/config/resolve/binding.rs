@@ -96,7 +96,7 @@ impl Resolver<'_, '_> {
         let wanted = wanted(meaning);
         let asset = &deployment.asset;
         if found.is_empty() {
-            let candidates = self.near(own, meaning);
+            let candidates = self.near(at, own, meaning);
             let message = format!("the model needs {wanted}, and no point of {asset:?} has it");
             self.out.push(
                 Diagnostic::error(Mistake::Unbound, place, message).candidates(candidates).remedy(
@@ -123,12 +123,15 @@ impl Resolver<'_, '_> {
 
     /// Points that may have been meant: the same meaning for another component or asset, then
     /// semantic ids that are written alike.
-    fn near(&self, own: Option<usize>, meaning: &Meaning) -> Vec<String> {
+    fn near(&self, at: usize, own: Option<usize>, meaning: &Meaning) -> Vec<String> {
         let mut ranked: Vec<(u8, PointIndex)> = Vec::new();
         for (index, point) in self.plant.indexed() {
             let Some(id) = &point.semantic_id else { continue };
+            if self.outputs.get(&index) == Some(&at) {
+                continue;
+            }
             let (same_id, here) = (*id == meaning.semantic_id, Some(point.asset) == own);
-            let alike = || strsim::osa_distance(id.as_str(), meaning.semantic_id.as_str()) <= 3;
+            let alike = || strsim::osa_distance(id.as_str(), meaning.semantic_id.as_str()) <= 2;
             let rank = match (same_id, here) {
                 (true, true) => 0,
                 (true, false) if point.qualifier == meaning.qualifier => 1,

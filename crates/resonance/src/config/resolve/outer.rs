@@ -11,7 +11,7 @@ use resonance_gateway::plan::{
 use resonance_gateway::secret;
 use resonance_gateway::sources::opcua::config::SecretRef;
 
-use super::{Resolver, SourcePoints, with_points};
+use super::{Diagnostic, Mistake, Resolver, SourcePoints, with_points};
 use crate::config::element::{Sink, Source};
 
 impl Resolver<'_, '_> {
@@ -22,6 +22,7 @@ impl Resolver<'_, '_> {
                 Source::Opcua(named) => {
                     let mut config = named.config.clone();
                     self.secret_exists("source", at, config.password.as_mut());
+                    config.pki = config.pki.map(|folder| self.folder_of(&folder));
                     SourceKind::Opcua(config)
                 }
             };
@@ -55,6 +56,12 @@ impl Resolver<'_, '_> {
             self.relative_to_folder(&mut reference);
             let place = self.place("user", at, "password_hash");
             match secret::read(&reference) {
+                Ok(hash) if !hash.starts_with("$argon2id$") => {
+                    let message =
+                        format!("what {} holds is no Argon2id hash", user.password_hash.0);
+                    let wrong = Diagnostic::error(Mistake::InvalidValue, &place, message);
+                    self.out.push(wrong.remedy("make one with `resonance user hash`"));
+                }
                 Ok(hash) => plans.push(UserPlan {
                     name: user.name.as_str().into(),
                     role: user.role,

@@ -1,0 +1,290 @@
+use super::*;
+use crate::config::diagnostic::Mistake as M;
+use crate::config::diagnostic::Severity;
+
+/// A file full of mistakes; what is said about it is in `mistakes.txt`. After a change of the
+/// texts, run the test with RESONANCE_BLESS=1 and read the difference.
+#[test]
+fn a_file_full_of_mistakes_yields_every_mistake_at_once() {
+    let text = include_str!("mistakes.toml");
+    let plant = PlantText::from_memory(Path::new("mistakes.toml"), text);
+    let (plan, report) = plant.plan(Purpose::Check);
+    assert!(plan.is_none());
+    let actual = report.render(false);
+    let path = crate_folder().join("src/config/tests/mistakes.txt");
+    if std::env::var_os("RESONANCE_BLESS").is_some() {
+        std::fs::write(&path, &actual).unwrap();
+    }
+    assert_eq!(actual, std::fs::read_to_string(&path).unwrap());
+    // Every line that is marked in the file has its mistake, and no other line has one.
+    let marked: Vec<usize> =
+        text.lines().enumerate().filter(|(_, l)| l.contains("# !")).map(|(at, _)| at + 1).collect();
+    let json = report.to_json();
+    let said = json["diagnostics"].as_array().unwrap();
+    let mut lines: Vec<usize> = said.iter().map(|d| d["line"].as_u64().unwrap() as usize).collect();
+    lines.dedup();
+    assert_eq!(lines, marked);
+}
+
+#[test]
+fn programs_get_the_same_as_people() {
+    let report = checked(&SOUND.replace("\"KWT\"", "\"kW\""));
+    let json = report.to_json();
+    assert_eq!((&json["valid"], &json["errors"]), (&false.into(), &1.into()));
+    let first = &json["diagnostics"][0];
+    assert_eq!(first["code"], "invalid_value");
+    assert_eq!((&first["line"], &first["column"]), (&14.into(), &8.into()));
+    assert_eq!((&first["line_end"], &first["column_end"]), (&14.into(), &12.into()));
+    assert_eq!((&first["text"], &first["nearest"]), (&"\"kW\"".into(), &"KWT".into()));
+    assert_eq!(first["path"], "asset[0].point[0].unit");
+    assert!(!first["remedy"].as_str().unwrap().is_empty());
+}
+
+/// Changes the sound file at one place and expects one mistake, there.
+#[track_caller]
+fn check(from: &str, to: &str, mistake: M, offending: &str, nearest: Option<&str>) {
+    let sound = format!("{SOUND}{DEPLOYMENT}");
+    assert!(sound.contains(from), "{from}");
+    check_text(&sound.replacen(from, to, 1), mistake, offending, nearest);
+}
+
+#[track_caller]
+fn check_text(text: &str, mistake: M, offending: &str, nearest: Option<&str>) {
+    let report = checked(text);
+    // The deployment's package is no package: that is said only where all else is right.
+    let found: Vec<_> = report.diagnostics().iter().filter(|d| d.mistake != M::Package).collect();
+    let [one] = found.as_slice() else { panic!("not one mistake\n{}", report.render(false)) };
+    assert_eq!(one.mistake, mistake, "{}", report.render(false));
+    assert_eq!(&text[one.span.clone()], offending, "{}", report.render(false));
+    assert_eq!(one.nearest.as_deref(), nearest, "{}", report.render(false));
+    assert!(!one.remedy.is_empty(), "{}", report.render(false));
+    assert_eq!(report.is_valid(), one.severity == Severity::Warning);
+}
+
+#[test]
+fn structure() {
+    check("qualifier =", "qualifer =", M::UnknownKey, "qualifer", Some("qualifier"));
+    check("[[sink]]", "[[sinks]]", M::UnknownKey, "sinks", Some("sink"));
+    check("address = \"ns=2;i=7\"", "", M::MissingKey, "[[asset.point]]", None);
+    check("listen = \"127.0.0.1:4841\"", "listen = 4841", M::WrongType, "4841", None);
+    check("[0, 20]", "[0]", M::OutOfBounds, "[0]", None);
+    check("[0, 20]", "[0, nan]", M::OutOfBounds, "nan", None);
+    check("[0, 20]", "[0, \"20\"]", M::WrongType, "\"20\"", None);
+    check("every_ms = 100", "every_ms = 0", M::OutOfBounds, "0", None);
+    check("every_ms = 100", "every_ms = 1.5", M::WrongType, "1.5", None);
+    check("every_ms = 100", "every_ms = 4294967296", M::OutOfBounds, "4294967296", None);
+    check("\"power\"", "\"Power\"", M::InvalidValue, "\"Power\"", Some("power"));
+    check("\"KWT\"", "\"kilowatt\"", M::InvalidValue, "\"kilowatt\"", Some("KWT"));
+    check("\"float64\"", "\"double\"", M::InvalidValue, "\"double\"", Some("float64"));
+    check("\"opcua\"", "\"opc_ua\"", M::InvalidValue, "\"opc_ua\"", Some("opcua"));
+    check("type = \"mqtt\"", "", M::MissingKey, "[[sink]]", None);
+    check(
+        "id = \"wear\"",
+        "id = \"tool wear\"",
+        M::InvalidValue,
+        "\"tool wear\"",
+        Some("tool_wear"),
+    );
+    check("\"load\"", "\"\"", M::InvalidValue, "\"\"", None);
+    check("[server.http]", "[server.https]", M::UnknownKey, "https", Some("http"));
+    check("[[asset]]", "[asset]", M::WrongType, "[asset]", None);
+}
+
+#[test]
+fn names() {
+    let again = "\n[[sink]]\nid = \"mes\"\ntype = \"mqtt\"\nurl = \"mqtt://127.0.0.1\"\n";
+    let text = format!("{SOUND}{again}");
+    let report = checked(&text);
+    assert_eq!(report.diagnostics()[0].mistake, M::Duplicate);
+    assert_eq!(report.to_json()["diagnostics"][0]["line"], text.lines().count() - 2);
+    let twice = SOUND.replace("name = \"state\"", "name = \"load\"");
+    check_text(&twice, M::Duplicate, "\"load\"", None);
+    let gone = SOUND.replace("source = \"mill-opcua\"", "source = \"mil-opcua\"");
+    check_text(&gone, M::UnknownName, "\"mil-opcua\"", Some("mill-opcua"));
+    let none = SOUND.replace("source = \"mill-opcua\"\n", "").replacen(
+        "address = \"ns=2;s=Load\"",
+        "address = \"ns=2;s=Load\"\nsource = \"mill-opcua\"",
+        1,
+    );
+    check_text(&none, M::MissingKey, "[[asset.point]]", None);
+    check("asset = \"mill\"", "asset = \"mil\"", M::UnknownName, "\"mil\"", Some("mill"));
+    check("point = \"state\"", "point = \"stat\"", M::UnknownName, "\"stat\"", Some("state"));
+    let other = "point = \"mill.stat\"";
+    check("point = \"state\"", other, M::UnknownName, "\"mill.stat\"", Some("mill.state"));
+    check("model = \"src\"", "model = \"scr\"", M::MissingFile, "\"scr\"", Some("src"));
+}
+
+#[test]
+fn points() {
+    check("\"KWT\"", "\"CEL\"", M::UnitClash, "\"CEL\"", None);
+    check("unit = \"KWT\"\n", "", M::MissingKey, "\"power\"", None);
+    check("[0, 20]", "[20, 20]", M::OutOfBounds, "[20, 20]", None);
+    check("\"urn:x:load\"", "\"DB17.X4\"", M::InvalidValue, "\"DB17.X4\"", None);
+    check("semantic_id = \"urn:x:load\"\n", "", M::Contradiction, "\"X\"", None);
+    check("ns=2;s=Load", "Load", M::InvalidValue, "\"Load\"", None);
+    let labels = "[\"off\", \"on\"]";
+    check(labels, "[\"on\", \"on\"]", M::Duplicate, "\"on\"", None);
+    check("\"int32\"", "\"string\"", M::Contradiction, labels, None);
+    check(labels, &format!("{labels}\nunit = \"C62\""), M::Contradiction, labels, None);
+    check(labels, &format!("{labels}\ndeadband = -1"), M::OutOfBounds, "-1", None);
+    check(labels, &format!("{labels}\nmax_age_ms = 0"), M::OutOfBounds, "0", None);
+    let three = "type = \"boolean\"\nlabels = [\"a\", \"b\", \"c\"]";
+    let text = SOUND.replace(&format!("type = \"int32\"\nlabels = {labels}"), three);
+    check_text(&text, M::OutOfBounds, "\"c\"", None);
+    let linear = "type = \"string\"\ninterpolation = \"linear\"";
+    let text = SOUND.replace(&format!("type = \"int32\"\nlabels = {labels}"), linear);
+    check_text(&text, M::Contradiction, "\"linear\"", None);
+}
+
+/// Adds a line to the source.
+#[track_caller]
+fn source(line: &str, mistake: M, offending: &str) {
+    let text = SOUND.replacen("4840\"", &format!("4840\"\n{line}"), 1);
+    check_text(&text, mistake, offending, None);
+}
+
+#[test]
+fn sources() {
+    check("opc.tcp://", "opc.tpc://", M::InvalidValue, "\"opc.tpc://127.0.0.1:4840\"", None);
+    check("opc.tcp://127.0.0.1:4840", "mill", M::InvalidValue, "\"mill\"", None);
+    let user = "\"opc.tcp://me:secret@127.0.0.1:4840\"";
+    check("\"opc.tcp://127.0.0.1:4840\"", user, M::InlineSecret, user, None);
+    source("security_policy = \"basic256\"", M::WeakSecurity, "\"basic256\"");
+    source("security_mode = \"none\"", M::Contradiction, "\"none\"");
+    let no_policy = "allow_weak_security = true\nsecurity_policy = \"none\"";
+    source(no_policy, M::Contradiction, "\"none\"");
+    source(&format!("{no_policy}\nsecurity_mode = \"sign\""), M::Contradiction, "\"sign\"");
+    source("user = \"me\"", M::Contradiction, "\"me\"");
+    source("password = \"env:PATH\"", M::Contradiction, "\"env:PATH\"");
+    source("user = \"me\"\npassword = \"geheim\"", M::InlineSecret, "\"geheim\"");
+    source("server_fingerprint = \"ab:cd\"", M::InvalidValue, "\"ab:cd\"");
+    source("queue_size = 0", M::OutOfBounds, "0");
+    source("silence_ms_max = 100", M::Contradiction, "100");
+    let text = SOUND
+        .replace("opc.tcp://127.0.0.1:4840\"", "opc.tcp://mill\"\ntrust_any_certificate = true");
+    check_text(&text, M::WeakSecurity, "true", None);
+    source(
+        "user = \"me\"\npassword = \"env:RESONANCE_NEVER_SET\"",
+        M::MissingSecret,
+        "\"env:RESONANCE_NEVER_SET\"",
+    );
+}
+
+#[test]
+fn sinks() {
+    check("mqtt://127.0.0.1", "http://127.0.0.1", M::InvalidValue, "\"http://127.0.0.1\"", None);
+    check("a/{asset}", "a/#", M::InvalidValue, "\"a/#\"", None);
+    check("a/{asset}", "a/{asset", M::InvalidValue, "\"a/{asset\"", None);
+    check("a/{asset}", "a/{aset}", M::UnknownName, "\"a/{aset}\"", Some("{asset}"));
+    let topic = "topic = \"a/{asset}\"";
+    check(topic, "in_flight_max = 0", M::OutOfBounds, "0", None);
+    check(topic, "in_flight_max = 65536", M::OutOfBounds, "65536", None);
+    check(topic, "ca_file = \"Cargo.toml\"", M::Contradiction, "\"Cargo.toml\"", None);
+    let text =
+        SOUND.replace("mqtt://127.0.0.1", "mqtts://broker").replace(topic, "ca_file = \"n\"");
+    check_text(&text, M::MissingFile, "\"n\"", None);
+    let text = SOUND
+        .replace("mqtt://127.0.0.1", "mqtt://broker")
+        .replace(topic, "user = \"me\"\npassword = \"env:PATH\"");
+    check_text(&text, M::WeakSecurity, "\"env:PATH\"", None);
+}
+
+#[test]
+fn servers_are_not_left_open() {
+    let ua = "127.0.0.1:4841\"\nallow_anonymous = true";
+    check(ua, "10.0.0.1:4841\"\nallow_anonymous = true", M::Exposed, "true", None);
+    let none = "10.0.0.1:4841\"\nallow_none = true";
+    let user = "\n[[user]]\nname = \"me\"\nrole = \"view\"\npassword_hash = \"env:PATH\"\n";
+    let with_user = |text: String| text + user;
+    check_text(&with_user(SOUND.replace(ua, none)), M::Exposed, "true", None);
+    let everywhere = SOUND.replace(ua, "0.0.0.0:4841\"");
+    check_text(&with_user(everywhere), M::MissingKey, "\"0.0.0.0:4841\"", None);
+    let text = SOUND.replace("127.0.0.1:8080", "[::]:8080");
+    let tls = "[::]:8080\"\ntls = { certificate = \"Cargo.toml\", key = \"Cargo.toml\" }";
+    let open = SOUND.replace("127.0.0.1:8080\"", tls);
+    check_text(&open, M::Exposed, "\"view\"", None);
+    let plain = with_user(text.replace("anonymous = \"view\"", ""));
+    check_text(&plain, M::Exposed, "\"[::]:8080\"", None);
+    let nobody = SOUND.replace("allow_anonymous = true", "");
+    check_text(&nobody, M::Contradiction, "[server.opcua]", None);
+    let local = "\"localhost:8080\"";
+    check("\"127.0.0.1:8080\"", local, M::InvalidValue, local, Some("127.0.0.1:8080"));
+    check("127.0.0.1:8080", "127.0.0.1:4841", M::Duplicate, "\"127.0.0.1:4841\"", None);
+    let name = with_user(SOUND.into()).replace("name = \"me\"", "name = \"a:b\"");
+    check_text(&name, M::InvalidValue, "\"a:b\"", None);
+    let own = with_user(SOUND.into()).replace("name = \"me\"", "name = \"system\"");
+    check_text(&own, M::Duplicate, "\"system\"", None);
+    check_text(&with_user(SOUND.into()), M::InvalidValue, "\"env:PATH\"", None);
+}
+
+#[test]
+fn deployments() {
+    let trigger = "{ every_ms = 100 }";
+    for (wrong, mistake, offending) in [
+        ("{ on = \"event\" }", M::MissingKey, "{ on = \"event\" }"),
+        ("{ every_ms = 7, on = \"change\" }", M::Contradiction, "7"),
+        ("{ every_ms = 7, at_most_every_ms = 8 }", M::Contradiction, "8"),
+        ("{ point = \"load\" }", M::Contradiction, "\"load\""),
+        ("{ on = \"event\", point = \"loud\" }", M::UnknownName, "\"loud\""),
+    ] {
+        let nearest = (mistake == M::UnknownName).then_some("load");
+        check(trigger, wrong, mistake, offending, nearest);
+    }
+    let gate = "gate = { point = \"state\", one_of = [\"on\"] }";
+    for (wrong, mistake, offending) in [
+        ("gate = { point = \"load\" }", M::MissingKey, "{ point = \"load\" }"),
+        ("gate = { point = \"load\", within = [2, 1] }", M::OutOfBounds, "[2, 1]"),
+        ("gate = { point = \"load\", one_of = [] }", M::OutOfBounds, "[]"),
+        ("gate = { point = \"load\", within = [1, 2], one_of = [1] }", M::Contradiction, "[1]"),
+        ("fallback = { type = \"fall_back_to\", model = \"src\" }", M::Contradiction, "\"src\""),
+        ("fallback = { type = \"fall_back_to\", model = \"no\" }", M::MissingFile, "\"no\""),
+        ("max_age_ms = 0", M::OutOfBounds, "0"),
+        ("binding = [{ feature = \"load\", point = \"load\" }]", M::InvalidValue, "\"load\""),
+    ] {
+        check(gate, wrong, mistake, offending, None);
+    }
+    let one = "{ feature = \"urn:a\", point = \"load\" }";
+    let twice = format!("binding = [{one}, {one}]");
+    check(gate, &twice, M::Duplicate, "\"urn:a\"", None);
+}
+
+#[test]
+fn syntax_errors_are_told_all_with_what_else_is_wrong() {
+    let text =
+        "unsigned = maybe\nevents_file = \"a\n[plant]\nsite = 'x'\n[spool]\ndrop = \"old\"\n";
+    let report = checked(text);
+    let json = report.to_json();
+    let said: Vec<(&str, u64)> = json["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| (d["code"].as_str().unwrap(), d["line"].as_u64().unwrap()))
+        .collect();
+    assert!(said.contains(&("syntax", 1)) && said.contains(&("syntax", 2)), "{said:?}");
+    assert!(said.contains(&("invalid_value", 6)), "{said:?}");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let text = "[[sink]]\nid = \"a\"\ntype = \"mqtt\"\nurl = \"mqtt://u:hunter2@b\"\n\
+                pasword = \"hunter2\"\npassword = \"hunter2\" # !\n";
+    let report = checked(text);
+    let shown = report.render(false) + &report.to_json().to_string();
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn what_would_steer_a_terminal_is_shown_as_a_sign() {
+    let text = "ev\u{202e}il = 1\n\"\u{1b}[2J\" = 2\n";
+    let shown = checked(text).render(false);
+    assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
+}
+
+#[test]
+fn more_mistakes_than_anyone_reads_are_counted() {
+    let text: String = (0..5_000).map(|at| format!("key_{at} = {at}\n")).collect();
+    let report = checked(&text);
+    assert_eq!(report.diagnostics().len(), 1_000);
+    assert!(report.render(false).contains("and 4000 more"));
+    assert_eq!(report.to_json()["errors"], 5_000);
+}
