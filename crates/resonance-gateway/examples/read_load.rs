@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut seen, mut jumps) = (0_u64, 0_u64);
     let mut first = None;
     while first.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(seconds)) {
-        let Some(message) = receiver.next() else {
+        let Some(message) = receiver.receive() else {
             waker.announce_sleep();
             if receiver.is_empty() {
                 std::thread::park_timeout(Duration::from_millis(100));

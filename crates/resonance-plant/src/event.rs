@@ -30,13 +30,13 @@ pub enum Role {
     Operate,
     /// Change the plant, models and deployments.
     Engineer,
-    /// Manage users and certificates; stop the process.
-    Admin,
+    /// Approve models, promotions and certificates; manage users.
+    Approve,
 }
 
 impl Role {
     /// Every role, the least first.
-    pub const ALL: [Self; 4] = [Self::View, Self::Operate, Self::Engineer, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::View, Self::Operate, Self::Engineer, Self::Approve];
 
     /// The name in plant files.
     pub const fn name(self) -> &'static str {
@@ -44,7 +44,7 @@ impl Role {
             Self::View => "view",
             Self::Operate => "operate",
             Self::Engineer => "engineer",
-            Self::Admin => "admin",
+            Self::Approve => "approve",
         }
     }
 
@@ -66,7 +66,7 @@ pub struct Principal {
 impl Principal {
     /// The product itself.
     pub fn system() -> Self {
-        Self { name: "system".into(), role: Role::Admin }
+        Self { name: "system".into(), role: Role::Approve }
     }
 
     /// An anonymous peer, admitted on loopback only.

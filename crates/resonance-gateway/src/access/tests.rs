@@ -63,7 +63,7 @@ fn hashes_that_are_not_safe_are_refused_by_user() {
 fn a_hash_for_a_plant_file_admits_its_password() {
     let hash = hash_password(b"lathe").unwrap();
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-    let (access, ..) = access(&[user("ada", Role::Admin, hash.into())]);
+    let (access, ..) = access(&[user("ada", Role::Approve, hash.into())]);
     assert!(access.authenticate("ada", b"lathe").is_some());
     assert_eq!(hash_password(b""), Err(PasswordError::Length { actual: 0 }));
 }

@@ -36,7 +36,7 @@ pub struct Ticket {
 }
 
 /// A batch of rows with their answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     inputs: TensorBuf,
     /// The answers, row by row.
@@ -63,6 +63,8 @@ pub struct Lane {
 enum Runner {
     Inline(Box<dyn Session>),
     Thread(Worker),
+    /// The model's thread is gone: its engine panicked.
+    Ended,
 }
 
 impl std::fmt::Debug for Runner {
@@ -70,6 +72,7 @@ impl std::fmt::Debug for Runner {
         f.write_str(match self {
             Self::Inline(_) => "Inline",
             Self::Thread(_) => "Thread",
+            Self::Ended => "Ended",
         })
     }
 }
@@ -157,15 +160,13 @@ impl Lane {
         }
         match &mut self.runner {
             Runner::Inline(session) => {
-                let spare = Batch {
-                    inputs: TensorBuf::default(),
-                    outputs: TensorBuf::default(),
-                    tickets: Vec::new(),
-                    inference_us: 0,
-                    error: None,
-                };
-                let mut batch = std::mem::replace(&mut self.gathering, spare);
+                let mut batch = std::mem::take(&mut self.gathering);
                 batch.run(session.as_mut());
+                Some(batch)
+            }
+            Runner::Ended => {
+                let mut batch = std::mem::take(&mut self.gathering);
+                batch.error = Some(EngineError::Failed("the model's thread ended".into()));
                 Some(batch)
             }
             Runner::Thread(worker) => {
@@ -181,10 +182,13 @@ impl Lane {
     /// A batch that the model's thread has answered.
     pub fn answered(&mut self) -> Option<Batch> {
         match &mut self.runner {
-            Runner::Inline(_) => None,
+            Runner::Inline(_) | Runner::Ended => None,
             Runner::Thread(worker) => match worker.done.try_recv() {
-                Ok(batch) => Some(batch),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Disconnected) => {
+                    self.runner = Runner::Ended;
+                    None
+                }
+                answered => answered.ok(),
             },
         }
     }
@@ -195,7 +199,7 @@ impl Lane {
         batch.error = None;
         batch.reserve(self.rows_max);
         match &mut self.runner {
-            Runner::Inline(_) => self.gathering = batch,
+            Runner::Inline(_) | Runner::Ended => self.gathering = batch,
             Runner::Thread(worker) => worker.spare = Some(batch),
         }
     }

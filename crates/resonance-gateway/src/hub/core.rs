@@ -162,7 +162,8 @@ impl Hub {
         let mut any = false;
         for at in 0..self.inlets.len() {
             for _ in 0..MESSAGES_PER_TURN {
-                let Some(message) = self.inlets.get_mut(at).and_then(|i| i.receiver.next()) else {
+                let Some(message) = self.inlets.get_mut(at).and_then(|i| i.receiver.receive())
+                else {
                     break;
                 };
                 any = true;

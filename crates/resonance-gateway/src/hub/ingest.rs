@@ -224,7 +224,7 @@ impl BlockSender {
 
 impl BlockReceiver {
     /// The next message, if there is one.
-    pub fn next(&mut self) -> Option<Message> {
+    pub fn receive(&mut self) -> Option<Message> {
         self.messages.pop().ok()
     }
 
@@ -261,7 +261,7 @@ mod tests {
             sender.send(block);
         }
         assert!(sender.take().is_none());
-        let Some(Message::Block(block)) = receiver.next() else { panic!("a block was sent") };
+        let Some(Message::Block(block)) = receiver.receive() else { panic!("a block was sent") };
         assert_eq!((block.sequence, block.len()), (0, 1));
         receiver.give_back(block);
         assert!(sender.take().expect("one came back").is_empty());
@@ -279,12 +279,12 @@ mod tests {
         let count = NOTES_IN_FLIGHT as i64 + 10;
         (0..count).for_each(|at| sender.gap(gap(at)));
         let mut covered_to = Timestamp::EPOCH;
-        while let Some(Message::Gap(gap)) = receiver.next() {
+        while let Some(Message::Gap(gap)) = receiver.receive() {
             assert_eq!(gap.from, covered_to, "no hole between gaps");
             covered_to = gap.to;
         }
         sender.session(SessionState::Alive);
-        while let Some(message) = receiver.next() {
+        while let Some(message) = receiver.receive() {
             if let Message::Gap(gap) = message {
                 assert_eq!(gap.from, covered_to);
                 covered_to = gap.to;
@@ -299,7 +299,7 @@ mod tests {
         while let Some(block) = sender.take() {
             sender.send(block);
         }
-        let Some(Message::Block(block)) = receiver.next() else { panic!("a block was sent") };
+        let Some(Message::Block(block)) = receiver.receive() else { panic!("a block was sent") };
         let returning = tokio::task::spawn_blocking(move || {
             receiver.give_back(block);
             receiver

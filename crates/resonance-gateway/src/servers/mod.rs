@@ -119,5 +119,11 @@ pub async fn start(
             server.map_err(|error| ServerError { kind: "opcua", problem: error.to_string() })?;
         running.add(Box::new(server));
     }
+    if let Some(plan) = &plan.http {
+        let server = http::start(plan, context.clone()).await;
+        let server =
+            server.map_err(|error| ServerError { kind: "http", problem: error.to_string() })?;
+        running.add(Box::new(server));
+    }
     Ok(())
 }

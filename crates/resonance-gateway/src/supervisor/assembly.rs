@@ -1,11 +1,12 @@
 //! From a plan to a running gateway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use resonance_inference::package::VerifiedModel;
+use resonance_inference::package::manifest::WindowSpec;
 use resonance_inference::{Engine, EngineError, Limits};
 use resonance_plant::{Clock, Code, Event, EventSink, LastValues, ModelUsed, PointIndex, Value};
 use tokio::sync::watch;
@@ -27,7 +28,7 @@ use crate::servers::{self, Context};
 use crate::sinks;
 use crate::sources::{self, Link, Stop};
 use crate::spool::{Spool, SpoolError};
-use crate::status::{SinkCounters, SourceCounters};
+use crate::status::{DeploymentState, SinkCounters, SourceCounters};
 
 /// What a gateway is started with besides its plan.
 pub struct Options {
@@ -85,8 +86,8 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let (links, inlets) = source_links(&plan, &waker, &clock, &sink_events);
     let faces = faces(&plan, &catalogue);
     let mut interest = Interest::default();
-    let members = members(&plan, &faces, &catalogue, &spool, &mut interest);
-    let (lanes, members) = lanes(members, &plan, &catalogue, &waker, &sink_events, &clock);
+    let recruits = recruits(&plan, &faces, &catalogue, &spool, &mut interest);
+    let (lanes, members) = lanes(recruits, &waker, &sink_events, &clock);
     let hub = Hub::new(
         Arc::clone(&plan.plant),
         Arc::clone(&values),
@@ -273,14 +274,27 @@ fn unserved(model: &VerifiedModel) -> ModelUsed {
     }
 }
 
-fn members(
+/// A deployment on its way into the fleet, with the models it may use.
+struct Recruit {
+    deployment: Deployment,
+    own: Option<Arc<ServedModel>>,
+    fallback: Option<Arc<ServedModel>>,
+}
+
+fn recruits(
     plan: &Plan,
     faces: &[Arc<Face>],
     catalogue: &Catalogue,
     spool: &Spool,
     interest: &mut Interest,
-) -> Vec<(Deployment, Option<Arc<ServedModel>>, Option<Arc<ServedModel>>)> {
-    let mut members = Vec::new();
+) -> Vec<Recruit> {
+    let mut recruits = Vec::new();
+    let sampling_ms: HashMap<PointIndex, u32> = plan
+        .sources
+        .iter()
+        .flat_map(|source| source.points.iter())
+        .filter_map(|point| Some((point.point, point.sampling_ms?)))
+        .collect();
     for (at, (deployment, face)) in plan.deployments.iter().zip(faces).enumerate() {
         let sequence = spool.last_sequence(&deployment.id);
         let member = Deployment::new(deployment, &plan.plant, Arc::clone(face), sequence);
@@ -289,37 +303,34 @@ fn members(
             interest.events.push((point, at));
         }
         let rings = deployment.bindings.iter().map(|binding| binding.point);
-        interest.rings.extend(rings.map(|point| (point, ring_samples(plan, deployment, point))));
+        let window = window_of(&deployment.model.manifest);
+        interest.rings.extend(rings.map(|point| {
+            let sampling_ms = sampling_ms.get(&point).copied().unwrap_or(SAMPLING_MS_DEFAULT);
+            (point, ring_samples(window, sampling_ms))
+        }));
         let fallback = match &deployment.fallback {
             Fallback::FallBackTo(model) => catalogue.find(model).cloned(),
             Fallback::Fail | Fallback::HoldLast => None,
         };
-        members.push((member, catalogue.find(&deployment.model).cloned(), fallback));
+        let own = catalogue.find(&deployment.model).cloned();
+        recruits.push(Recruit { deployment: member, own, fallback });
     }
-    members
+    recruits
 }
 
+/// What is taken for a point whose sampling the plant file leaves to its source.
+const SAMPLING_MS_DEFAULT: u32 = 100;
+
 /// Room for a window's samples, and for the observations between two of them.
-fn ring_samples(plan: &Plan, deployment: &DeploymentPlan, point: PointIndex) -> usize {
-    let window = window_of(&deployment.model.manifest);
+fn ring_samples(window: WindowSpec, sampling_ms: u32) -> usize {
     let samples = window.samples.max(1) as usize;
-    let sampling_ms = plan
-        .sources
-        .iter()
-        .flat_map(|source| source.points.iter())
-        .find(|candidate| candidate.point == point)
-        .and_then(|candidate| candidate.sampling_ms)
-        .unwrap_or(100)
-        .max(1);
-    let per_step = window.period_ms.map_or(1, |period| period.div_ceil(sampling_ms).max(1));
+    let per_step = window.period_ms.map_or(1, |period| period.div_ceil(sampling_ms.max(1)).max(1));
     samples * per_step as usize * 5 / 4 + 2
 }
 
 /// One lane for each model that is deployed, and each deployment with the places of its lanes.
 fn lanes(
-    members: Vec<(Deployment, Option<Arc<ServedModel>>, Option<Arc<ServedModel>>)>,
-    plan: &Plan,
-    catalogue: &Catalogue,
+    recruits: Vec<Recruit>,
     waker: &Waker,
     events: &Arc<dyn EventSink>,
     clock: &Arc<dyn Clock>,
@@ -344,20 +355,17 @@ fn lanes(
             }
         }
     };
-    let mut out = Vec::new();
-    for ((deployment, own, fallback), planned) in members.into_iter().zip(&plan.deployments) {
+    let mut members = Vec::new();
+    for Recruit { deployment, own, fallback } in recruits {
         let (lane, fallback_lane) = (lane_of(own), lane_of(fallback));
         let (state, reason) = match lane.or(fallback_lane) {
-            Some(_) => (crate::status::DeploymentState::Ready, "waiting for inputs"),
-            None => (crate::status::DeploymentState::Faulted, "its model was refused"),
+            Some(_) => (DeploymentState::Ready, "waiting for inputs"),
+            None => (DeploymentState::Faulted, "its model was refused"),
         };
         deployment.face.set_state(state, reason);
-        if lane.is_none() && catalogue.find(&planned.model).is_some() {
-            tracing::debug!(deployment = %planned.id, "the model serves but cannot be deployed");
-        }
-        out.push(Member::new(deployment, lane, fallback_lane));
+        members.push(Member::new(deployment, lane, fallback_lane));
     }
-    (lanes, out)
+    (lanes, members)
 }
 
 fn spawn_hub(

@@ -9,7 +9,7 @@ pub(crate) fn measured(value: f64) -> String {
         "0".to_owned()
     } else if !value.is_finite() {
         value.to_string()
-    } else if size >= 1e7 || size < 1e-4 {
+    } else if !(1e-4..1e7).contains(&size) {
         format!("{value:.2e}")
     } else {
         let decimals = match size {

@@ -1,9 +1,11 @@
 //! Accepts connections, serves them, and ends them in order.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use super::shared::Shared;
 use super::{router, tls};
 use crate::plan::HttpServerPlan;
-use crate::servers::Context;
+use crate::servers::{Context, RunningServer};
 use crate::status::ServerStatus;
 
 /// Connections open at once; one more is closed at once, and counted.
@@ -130,6 +132,16 @@ impl Running {
         // An error says that it ended already.
         let _ = self.stop.send(true);
         let _ = (&mut self.accepting).await;
+    }
+}
+
+impl RunningServer for Running {
+    fn status(&self) -> ServerStatus {
+        self.status.read()
+    }
+
+    fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin((*self).stop())
     }
 }
 

@@ -47,7 +47,7 @@ impl Resolver<'_, '_> {
             outputs: outputs.map(|(index, _)| *index).collect(),
             bindings: bindings?,
             trigger: trigger?,
-            max_age: deployment.max_age_ms.map(|ms| millis(ms)),
+            max_age: deployment.max_age_ms.map(millis),
             fallback: fallback?,
             gate: gate?,
         })

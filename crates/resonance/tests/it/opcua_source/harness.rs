@@ -89,7 +89,7 @@ impl Running {
     }
 
     fn drain(&mut self) {
-        while let Some(message) = self.receiver.next() {
+        while let Some(message) = self.receiver.receive() {
             match message {
                 Message::Gap(gap) => self.said.push(Said::Missing(gap)),
                 Message::Session(state) => self.said.push(Said::Session(state)),

@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn blocks(&mut self) -> Vec<Block> {
-        std::iter::from_fn(|| self.receiver.next())
+        std::iter::from_fn(|| self.receiver.receive())
             .filter_map(|message| match message {
                 Message::Block(block) => Some(*block),
                 _ => None,
@@ -101,7 +101,7 @@ async fn overflow_bits_of_one_message_are_one_gap() {
     let mut bench = bench(TimeFrom::Source);
     bench.take(&[item(0, 1.0, NOW - 90), item(1, 1.0, NOW - 80)]).await;
     bench.take(&[overflowed(0, NOW - 20), overflowed(1, NOW - 10), item(2, 1.0, NOW)]).await;
-    let gaps: Vec<Gap> = std::iter::from_fn(|| bench.receiver.next())
+    let gaps: Vec<Gap> = std::iter::from_fn(|| bench.receiver.receive())
         .filter_map(|message| match message {
             Message::Gap(gap) => Some(gap),
             _ => None,
