@@ -3,7 +3,7 @@
     scada.py certificate CERT KEY URI                 makes a client certificate
     scada.py [options] URL connect                    connects, prints {"connected": true}
     scada.py [options] URL look NAMESPACE ID...       browses and reads what the nodes have
-    scada.py [options] URL watch NAMESPACE ID SAMPLING_MS COUNT
+    scada.py [options] URL watch NAMESPACE ID SAMPLING_MS COUNT QUEUE
                                                       prints COUNT notifications
 
 What the server refuses ends as {"refused": "<name of the StatusCode or exception>"}.
@@ -91,12 +91,12 @@ class Printer:
             self.done.set()
 
 
-async def watch(client, namespace, name, sampling_ms, count):
+async def watch(client, namespace, name, sampling_ms, count, queue):
     printer = Printer(int(count))
     subscription = await client.create_subscription(50, printer)
     node = client.get_node(f"ns={namespace};s={name}")
     await subscription.subscribe_data_change(
-        node, queuesize=10, sampling_interval=float(sampling_ms))
+        node, queuesize=int(queue), sampling_interval=float(sampling_ms))
     say(subscribed=True)
     await asyncio.wait_for(printer.done.wait(), 20)
     await subscription.delete()

@@ -1,6 +1,6 @@
 //! From slots of last-value columns to what OPC UA clients read.
 
-use opcua::types::{DataValue, Variant};
+use opcua::types::DataValue;
 use resonance_plant::last_values::Slot;
 use resonance_plant::{DataType, LastValues, PointIndex, Status, ValueKind};
 
@@ -8,6 +8,7 @@ use crate::value;
 
 /// A slot with its times and status, in the type the variable declares. A slot that was never
 /// written has no times. A value of another type is not shown: its status turns BadTypeMismatch.
+/// Where the status is bad, the value is null (OPC 10000-4, 7.11).
 #[inline]
 pub(crate) fn slot_value(
     columns: &LastValues,
@@ -22,12 +23,12 @@ pub(crate) fn slot_value(
         kind => value::variant_from_column(kind, slot.value, declared),
     };
     let (variant, status) = match variant {
-        Some(variant) => (variant, slot.status),
-        None => (Variant::Empty, slot.status.worst(Status::BAD_TYPE_MISMATCH)),
+        None => (None, slot.status.worst(Status::BAD_TYPE_MISMATCH)),
+        variant => (variant.filter(|_| !slot.status.is_bad()), slot.status),
     };
     let written = slot.version > 0;
     value::data_value(
-        Some(variant),
+        variant,
         status,
         written.then_some(slot.source_time),
         written.then_some(slot.receive_time),
@@ -36,7 +37,7 @@ pub(crate) fn slot_value(
 
 #[cfg(test)]
 mod tests {
-    use opcua::types::StatusCode;
+    use opcua::types::{StatusCode, Variant};
     use resonance_plant::Timestamp;
 
     use super::*;
@@ -47,7 +48,7 @@ mod tests {
         let slot = columns.slot(PointIndex(0)).unwrap();
         let value = slot_value(&columns, PointIndex(0), &slot, DataType::Float64);
         assert_eq!(value.status, Some(StatusCode::BadWaitingForInitialData));
-        assert_eq!((value.value, value.source_timestamp), (Some(Variant::Empty), None));
+        assert_eq!((value.value, value.source_timestamp), (None, None));
     }
 
     #[test]
@@ -58,7 +59,7 @@ mod tests {
         let slot = columns.slot(point).unwrap();
         let value = slot_value(&columns, point, &slot, DataType::Int32);
         assert_eq!(value.status, Some(StatusCode::BadTypeMismatch));
-        assert_eq!(value.value, Some(Variant::Empty));
+        assert_eq!(value.value, None);
         let value = slot_value(&columns, point, &slot, DataType::Float64);
         assert_eq!(value.value, Some(Variant::Double(1.5)));
         assert_eq!(value.source_timestamp.map(|t| t.ticks()), Some(now.ua_ticks()));

@@ -10,6 +10,7 @@ mod encoding;
 mod manager;
 mod nodes;
 mod options;
+mod passage;
 mod pki;
 mod running;
 mod sampling;

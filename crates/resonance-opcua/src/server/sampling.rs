@@ -13,6 +13,7 @@ use resonance_plant::{DataType, LastValues, PointIndex};
 use super::address_space::{NodeAt, Property, Reading};
 use super::encoding;
 use super::nodes::{Nodes, keep_timestamps};
+use super::passage::{Handed, Passage, Terms};
 use crate::value::timestamp_to_ua;
 
 /// What a monitored item watches: a variable's value, or the label that follows from it.
@@ -54,6 +55,7 @@ struct Item {
     /// Whether the subscription was seen to have the item. Services create an item a moment
     /// after it is added here; notified in between, a change would be lost.
     is_confirmed: bool,
+    passage: Passage,
 }
 
 impl Sampler {
@@ -77,13 +79,15 @@ impl Sampler {
         self.notified.load(Ordering::Relaxed)
     }
 
-    /// Watches from now on. The initial value must be read after this.
+    /// Watches from now on. The initial value must be read after this, and told
+    /// [`Sampler::begin`].
     pub(crate) fn add(
         &self,
         handle: MonitoredItemHandle,
         sampled: Sampled,
         interval_ms: f64,
         is_enabled: bool,
+        terms: Terms,
     ) {
         let spec = &self.nodes.space.variable(sampled.variable).spec;
         let (is_computed, point) = match spec.reading {
@@ -104,6 +108,7 @@ impl Sampler {
             due: self.started.elapsed() + interval,
             is_enabled,
             is_confirmed: false,
+            passage: Passage::new(terms),
         };
         let mut watched = self.watched.lock();
         let place = watched.items.len();
@@ -120,8 +125,27 @@ impl Sampler {
         }
     }
 
-    pub(crate) fn set_interval(&self, handle: MonitoredItemHandle, interval_ms: f64) {
+    /// Takes note of the initial value and returns it as the item may be created with it.
+    pub(crate) fn begin(&self, handle: MonitoredItemHandle, initial: DataValue) -> DataValue {
+        let mut watched = self.watched.lock();
+        let place = watched.places.get(&handle).copied();
+        match place.and_then(|place| watched.items.get_mut(place)) {
+            Some(item) => item.passage.first(initial),
+            None => initial,
+        }
+    }
+
+    /// The client changed an item: how often it is sampled, the interval the stack filters by,
+    /// both in ms, and how long the stack's queue is.
+    pub(crate) fn modify(
+        &self,
+        handle: MonitoredItemHandle,
+        interval_ms: f64,
+        stack_interval_ms: f64,
+        queue_size: usize,
+    ) {
         self.change(handle, |item| {
+            item.passage.modify(stack_interval_ms, queue_size);
             let earlier = item.due.saturating_sub(item.interval);
             item.interval = interval(interval_ms);
             item.due = earlier + item.interval;
@@ -181,7 +205,7 @@ impl Sampler {
             }
             let Some((value, version)) = self.read(item, columns) else { continue };
             item.seen = version;
-            changed.push((item.handle, item.node(), value));
+            changed.push((item.handle, item.node(), item.passage.next(value)));
         }
         self.notified.fetch_add(changed.len() as u64, Ordering::Relaxed);
         // Any node with an item opens a batch, and a batch takes values for every item.
@@ -198,7 +222,10 @@ impl Sampler {
         else {
             return;
         };
-        for (handle, _, value) in changed {
+        for (handle, _, Handed { before, value }) in changed {
+            if let Some(before) = before {
+                batch.data_value_to_item(before, &handle);
+            }
             batch.data_value_to_item(value, &handle);
         }
     }

@@ -27,6 +27,9 @@ use crate::peers::{self, Peer};
 const CLIENT_URI: &str = "urn:peers:scada";
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// The info bits with which a status says that the queue overflowed (OPC 10000-4, 7.39).
+const OVERFLOW: u64 = 0x480;
+
 const LOAD: PointIndex = PointIndex(0);
 const COOLANT: PointIndex = PointIndex(1);
 const STATE: PointIndex = PointIndex(2);
@@ -357,53 +360,84 @@ async fn scada_finds_units_ranges_labels_and_deployments() {
     site.stop().await;
 }
 
-/// The clients that send no filter, as asyncua, are told of a status that changes alone; source
-/// times arrive as they were, also where they run backwards or faster than the interval.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scada_receives_changes_with_status_and_source_time() {
-    let Some(site) = Site::start("scada_receives_changes_with_status_and_source_time", true).await
-    else {
-        return;
-    };
+/// What asyncua, which sends no filter, is told of a value that changes in every way, also against
+/// the source's clock.
+/// The stack sets the Overflow bit in a queue of one too; it is not looked at there.
+async fn watch_changes(test: &str, interval_ms: &str, queue: &str) {
+    let Some(site) = Site::start(test, true).await else { return };
     let base = Timestamp::parse_rfc3339("2026-11-21T08:00:00Z").unwrap();
     let at = |millis: i64| Timestamp::from_nanos(base.nanos() + millis * 1_000_000);
-    site.write(LOAD, Value::Float(1.0), at(0), Status::GOOD);
+    let told = |value: Option<f64>, time: Option<i64>, status: Status| {
+        json!({
+            "value": value,
+            "type": if value.is_some() { "Double" } else { "Null" },
+            "status": status.0,
+            "source_time_us": time.map(|millis| at(millis).nanos() / 1_000),
+        })
+    };
+    let is_queue_of_one = queue == "1";
+    let by_publishing = interval_ms == "-1";
+    // What the stack would change otherwise: see the record of decision 3.
+    let when = |millis: i64, would_change: bool| {
+        (is_queue_of_one || !would_change && !by_publishing).then_some(millis)
+    };
+    let uncertain = Status::UNCERTAIN_LAST_USABLE_VALUE;
+    let alone = told(None, None, uncertain);
+    let full = told(Some(1.0), Some(1), uncertain);
+    let status_alone = if is_queue_of_one { vec![full] } else { vec![alone, full] };
+    let bad = |millis, status| vec![told(None, (!by_publishing).then_some(millis), status)];
+    let good = |value, millis, back| vec![told(Some(value), when(millis, back), Status::GOOD)];
     let changes = [
-        (1.0, at(1), Status::UNCERTAIN_LAST_USABLE_VALUE),
-        (1.0, at(2), Status::BAD_NOT_CONNECTED),
-        (2.0, at(3), Status::GOOD),
-        (3.0, at(-5_000), Status::GOOD),
-        (4.0, at(-4_999), Status::GOOD),
+        (1.0, 1, uncertain, status_alone),
+        (1.0, 2, Status::BAD_NOT_CONNECTED, bad(2, Status::BAD_NOT_CONNECTED)),
+        (1.0, 3, Status::BAD_TYPE_MISMATCH, bad(3, Status::BAD_TYPE_MISMATCH)),
+        (2.0, 4, Status::GOOD, good(2.0, 4, false)),
+        (3.0, -5_000, Status::GOOD, good(3.0, -5_000, true)),
+        (4.0, -4_999, Status::GOOD, good(4.0, -4_999, false)),
     ];
-    for interval_ms in ["30", "1000", "-1"] {
-        site.write(LOAD, Value::Float(1.0), at(0), Status::GOOD);
-        let count = (changes.len() + 1).to_string();
-        let url = site.server.url();
-        let arguments = [url, "watch", opcua::NAMESPACE, "mill.load", interval_ms, count.as_str()];
-        // A leading minus would be taken for an option.
-        let arguments: Vec<&str> = if interval_ms == "-1" {
-            ["--"].into_iter().chain(arguments).collect()
-        } else {
-            arguments.to_vec()
-        };
-        let (mut scada, ready) = Peer::start(&site.python, "scada.py", &arguments);
-        assert_eq!(ready, json!({"subscribed": true}));
-        let told = |value: f64, time: Timestamp, status: Status| {
-            json!({
-                "value": value,
-                "type": "Double",
-                "status": status.0,
-                "source_time_us": time.nanos() / 1_000,
-            })
-        };
-        assert_eq!(scada.answer(), told(1.0, at(0), Status::GOOD), "the initial value");
-        for (value, time, status) in changes {
-            site.write(LOAD, Value::Float(value), time, status);
-            assert_eq!(scada.answer(), told(value, time, status), "interval {interval_ms}");
+
+    site.write(LOAD, Value::Float(1.0), at(0), Status::GOOD);
+    let count = (1 + changes.iter().map(|change| change.3.len()).sum::<usize>()).to_string();
+    let watched = ["watch", opcua::NAMESPACE, "mill.load", interval_ms, &count, queue];
+    // A leading minus would be taken for an option.
+    let arguments: Vec<&str> = ["--", site.server.url()].into_iter().chain(watched).collect();
+    let (mut scada, ready) = Peer::start(&site.python, "scada.py", &arguments);
+    assert_eq!(ready, json!({"subscribed": true}));
+    let mut answer = || {
+        let mut answer = scada.answer();
+        if is_queue_of_one {
+            let status = answer["status"].as_u64().unwrap();
+            answer["status"] = json!(status & !OVERFLOW);
+        }
+        answer
+    };
+    assert_eq!(answer(), told(Some(1.0), when(0, false), Status::GOOD), "the initial value");
+    for (value, time, status, expected) in changes {
+        site.write(LOAD, Value::Float(value), at(time), status);
+        for expected in expected {
+            assert_eq!(answer(), expected, "interval {interval_ms}, queue {queue}");
         }
     }
-    assert!(site.server.status().delivered >= 3 * changes.len() as u64);
+    assert!(site.server.status().delivered >= 6);
     let slot = site.context.values.slot(LOAD).unwrap();
     assert_eq!((slot.kind, slot.value), (ValueKind::Float, 4.0));
     site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scada_receives_changes_with_status_and_source_time() {
+    for interval_ms in ["0", "30", "1000"] {
+        for queue in ["10", "1"] {
+            let test = "scada_receives_changes_with_status_and_source_time";
+            watch_changes(test, interval_ms, queue).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scada_that_samples_by_publishing_is_told_no_wrong_source_time() {
+    for queue in ["10", "1"] {
+        let test = "scada_that_samples_by_publishing_is_told_no_wrong_source_time";
+        watch_changes(test, "-1", queue).await;
+    }
 }
