@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PROFILE := fast
 PYTHON ?= python3
 PEERS := .cache/peers
+BENCH_PEERS := .cache/bench
 export RESONANCE_PEERS_PYTHON ?= $(CURDIR)/$(PEERS)/bin/python
 RESONANCE := target/$(PROFILE)/resonance
 
@@ -39,8 +40,16 @@ lint:
 	tools/check-edges
 	cargo clippy --profile $(PROFILE) --workspace --all-targets -- -D warnings
 
-bench: build peers
-	$(PEERS)/bin/python bench/run.py
+# BENCH_ARGS="--full --only rest"; MLServer is compared with where .cache/bench has it.
+bench: build peers mosquitto $(BENCH_PEERS)/.installed
+	cargo build --profile $(PROFILE) -p resonance-bench
+	cargo build --profile $(PROFILE) -p resonance-gateway --example read_load
+	$(RESONANCE_PEERS_PYTHON) bench/run.py $(BENCH_ARGS)
+
+$(BENCH_PEERS)/.installed: bench/requirements.txt
+	$(PYTHON) -m venv $(BENCH_PEERS)
+	$(BENCH_PEERS)/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@touch $@
 
 clean:
 	rm -rf target .cache

@@ -1,0 +1,1 @@
+"""One module a benchmark: NAME, NOTE, and `measure(folder, options)` that gives rows."""
