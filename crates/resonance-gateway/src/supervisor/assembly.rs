@@ -24,7 +24,7 @@ use crate::hub::run;
 use crate::models::{Models, ServedModel};
 use crate::plan::{DeploymentPlan, Fallback, Plan, SourcePlan, Trigger};
 use crate::results::Results;
-use crate::servers::{self, Context};
+use crate::servers;
 use crate::sinks;
 use crate::sources::{self, Link, Stop};
 use crate::spool::{Spool, SpoolError};
@@ -108,9 +108,11 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         clock: Arc::clone(&clock),
         events: Arc::clone(&events),
         plant: Arc::clone(&plan.plant),
-        values: Arc::clone(&values),
-        results: results.clone(),
+        values,
+        results,
         deployments: Arc::new(deployments),
+        models: Arc::new(catalogue.models),
+        access: Arc::new(access),
         hub_counters,
         hub_stop,
         waker,
@@ -125,18 +127,7 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     };
     gateway.sources = Arc::new(links.iter().map(|(link, ..)| SourceFace::of(link)).collect());
     gateway.start_sinks(&plan)?;
-    let context = Context {
-        plant: Arc::clone(&plan.plant),
-        values,
-        models: Arc::new(catalogue.models),
-        deployments: Arc::clone(&gateway.deployments) as _,
-        results,
-        events: Arc::clone(&events),
-        clock: Arc::clone(&clock),
-        access: Arc::new(access),
-        status: gateway.status_reader(),
-    };
-    if let Err(error) = servers::start(&plan.servers, &context, &gateway.servers).await {
+    if let Err(error) = servers::start(&plan.servers, &gateway.context(), &gateway.servers).await {
         gateway.stop().await;
         return Err(error.into());
     }

@@ -7,13 +7,15 @@ use std::thread::JoinHandle;
 use resonance_plant::{Clock, Code, Event, EventSink, LastValues, Plant, Timestamp};
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::deployments::Deployments;
 use crate::events::EventLog;
 use crate::hub::core::HubCounters;
 use crate::hub::ingest::Waker;
 use crate::hub::run;
+use crate::models::Models;
 use crate::results::Results;
-use crate::servers::RunningServers;
+use crate::servers::{Context, RunningServers};
 use crate::spool::Spool;
 use crate::status::{SinkCounters, SinkStatus, SourceCounters, SourceStatus, SpoolStatus, Status};
 
@@ -26,6 +28,8 @@ pub struct Gateway {
     pub(super) values: Arc<LastValues>,
     pub(super) results: Results,
     pub(super) deployments: Arc<dyn Deployments>,
+    pub(super) models: Arc<Models>,
+    pub(super) access: Arc<Access>,
     pub(super) hub_counters: Arc<HubCounters>,
     pub(super) hub_stop: Arc<AtomicBool>,
     pub(super) waker: Waker,
@@ -84,6 +88,21 @@ impl Gateway {
     /// The deployments.
     pub fn deployments(&self) -> &Arc<dyn Deployments> {
         &self.deployments
+    }
+
+    /// What servers see of the gateway, and whatever else looks at it.
+    pub fn context(&self) -> Context {
+        Context {
+            plant: Arc::clone(&self.plant),
+            values: Arc::clone(&self.values),
+            models: Arc::clone(&self.models),
+            deployments: Arc::clone(&self.deployments),
+            results: self.results.clone(),
+            events: Arc::clone(&self.events),
+            clock: Arc::clone(&self.clock),
+            access: Arc::clone(&self.access),
+            status: self.status_reader(),
+        }
     }
 
     /// The gateway at this moment.

@@ -26,6 +26,9 @@ pub(crate) fn prepare(
     host: &str,
 ) -> Result<Identity, ServerError> {
     let failed = |problem: String| ServerError::Pki { folder: folder.to_owned(), problem };
+    // The stack takes relative paths of certificate and key as relative to this folder.
+    let folder = std::path::absolute(folder)
+        .map_err(|error| failed(format!("no such folder can be: {error}")))?;
     for name in ["own", "private", "trusted", "rejected"] {
         let path = folder.join(name);
         std::fs::create_dir_all(&path)

@@ -280,9 +280,7 @@ fn with_endpoints(
         builder = builder.add_endpoint("none", ServerEndpoint::new_none("/", &tokens));
     }
     let Some(pki) = &options.security.encrypted else {
-        // Nothing is read from or written to a folder that no endpoint needs, but the stack
-        // wants to have one.
-        return Ok(builder.pki_dir(std::env::temp_dir().join("resonance-opcua-no-pki")));
+        return Ok(builder);
     };
     let identity = pki::prepare(
         &pki.folder,

@@ -9,21 +9,23 @@ use resonance_gateway::supervisor::Gateway;
 
 use super::duration::parse_duration;
 use super::run::{runtime, start_gateway, wait};
-use super::{CliError, Exit, Format, output};
+use super::{CliError, Exit, Format, output, watch};
 use crate::demo::{Recorded, Scene, SceneError};
+use crate::render::live::LiveView;
 use crate::summary::Summary;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {
-    /// Ends by itself after this time: `30s`, `10m`. Absent: Ctrl-C ends it.
+    /// Ends by itself after this time: `30s`, `10m`. Absent: q or Ctrl-C ends it.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// `json` shows nothing live and prints one summary at the end.
+    /// `text` shows a live view, or one line a second where standard output is no terminal;
+    /// `json` shows nothing live. Both print a summary at the end.
     #[arg(long, default_value = "text")]
     format: Format,
     /// Also replays recorded machines: a folder with `turbofan/train_FD001.txt` and
-    /// `cnc-mill/experiment_01.csv`.
+    /// `cnc-mill/experiment_01.csv` (NASA C-MAPSS and the University of Michigan's CNC mill).
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Keeps plant file, packages, events and spool in this folder. Absent: a folder that is
@@ -34,7 +36,7 @@ pub(crate) struct DemoArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  resonance demo                                     a live view, until Ctrl-C
+  resonance demo                                     a live view, until q or Ctrl-C
   resonance demo --duration 30s --format json        one JSON summary
   resonance demo --data data --keep demo             with recorded machines; look at demo/plant.toml
 
@@ -81,15 +83,42 @@ fn announce(scene: &Scene, gateway: &Gateway) {
     }
 }
 
+/// What tells most about a milling machine; the view shows these first.
+const TELLING: [&str; 8] = [
+    "execution",
+    "spindle_power",
+    "spindle_load",
+    "spindle_speed",
+    "spindle_torque",
+    "spindle_vibration",
+    "spindle_bearing_temperature",
+    "feed_rate",
+];
+
 /// Shows what happens until it ends. Returns the seconds to the first result.
 async fn show(gateway: &Gateway, args: &DemoArgs) -> Result<Option<f64>, CliError> {
     let started = gateway.status().started_at;
     let mut results = gateway.results().subscribe();
     let first = tokio::spawn(async move { results.recv().await.ok().map(|r| r.computed_at) });
-    wait(args.duration).await?;
+    match args.format {
+        Format::Json => wait(args.duration).await?,
+        Format::Text => {
+            let notice = match args.data {
+                None => SIMULATED,
+                Some(_) => RECORDED,
+            };
+            let view = LiveView::of(&gateway.context(), "Resonance demo", notice).first(&TELLING);
+            watch::show(view, args.duration).await?;
+        }
+    }
     first.abort();
     Ok(first.await.ok().flatten().map(|at| at.since(started) as f64 / 1e9))
 }
+
+const SIMULATED: &str = "The CNC and the MES are simulated, and the model knows only that CNC.";
+
+const RECORDED: &str = "The CNC and the MES are simulated, the other machines are recordings; \
+    each model knows only what it was trained on.";
 
 fn finish(summary: &Summary, taken: u64, format: Format) -> Result<ExitCode, CliError> {
     match format {

@@ -17,6 +17,7 @@ mod signal;
 mod simulate;
 mod status;
 mod user;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,17 +37,31 @@ struct Cli {
         long,
         global = true,
         env = "RESONANCE_LOG",
-        default_value = "warn,opcua_core=off,opcua_client=off,opcua_server=off",
+        default_value = DEFAULT_LOG,
         hide_default_value = true,
-        value_name = "FILTER"
+        value_name = "FILTER",
+        help_heading = "Messages"
     )]
     log: String,
-    /// Whether messages are coloured.
-    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    /// Whether output is coloured: `always`, `never`, or `auto`, the default, on terminals unless
+    /// NO_COLOR is set.
+    #[arg(
+        long,
+        global = true,
+        default_value = "auto",
+        value_name = "WHEN",
+        hide_possible_values = true,
+        hide_default_value = true,
+        help_heading = "Messages"
+    )]
     color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
+
+/// What the OPC UA stack logs is told by the gateway's events, in words for its user.
+const DEFAULT_LOG: &str =
+    "warn,opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_server=off,opcua_types=off";
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -1,9 +1,11 @@
 //! How a command speaks: format, colour, standard output and the log.
 
-use std::io::{IsTerminal, Write};
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use clap::ValueEnum;
+use parking_lot::Mutex;
 use tracing_subscriber::EnvFilter;
 
 use super::CliError;
@@ -80,8 +82,65 @@ pub(super) fn log_to_stderr(filter: &str) -> Result<(), CliError> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogWriter)
         .with_ansi(colored(&std::io::stderr()))
         .try_init()
         .map_err(|error| CliError::Internal(format!("the log cannot start: {error}")))
+}
+
+/// Log lines held back while something is drawn on the terminal, and how many more there were.
+#[derive(Debug, Default)]
+struct Held {
+    lines: VecDeque<Vec<u8>>,
+    dropped: u64,
+}
+
+static HELD: Mutex<Option<Held>> = Mutex::new(None);
+
+/// Lines held back; the newest are kept.
+const HELD_LINES_MAX: usize = 200;
+
+/// Holds the log back until the guard is dropped, which writes the newest lines.
+#[must_use]
+pub(super) fn hold_log() -> HeldLog {
+    *HELD.lock() = Some(Held::default());
+    HeldLog
+}
+
+/// The log is held back while this lives.
+#[derive(Debug)]
+pub(super) struct HeldLog;
+
+impl Drop for HeldLog {
+    fn drop(&mut self) {
+        let Some(held) = HELD.lock().take() else { return };
+        let mut out = io::stderr().lock();
+        if held.dropped > 0 {
+            // Nothing can be done where standard error is closed.
+            let _ = writeln!(out, "({} older log lines are left out)", held.dropped);
+        }
+        for line in held.lines {
+            let _ = out.write_all(&line);
+        }
+    }
+}
+
+/// Writes log lines, each with one call, to standard error or to what is held back.
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut held = HELD.lock();
+        let Some(held) = held.as_mut() else { return io::stderr().write(line) };
+        if held.lines.len() == HELD_LINES_MAX {
+            held.lines.pop_front();
+            held.dropped += 1;
+        }
+        held.lines.push_back(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -13,8 +13,9 @@ use resonance_plant::SystemClock;
 
 use super::duration::parse_duration;
 use super::signal::asked_to_end;
-use super::{CliError, Exit, Format, output};
+use super::{CliError, Exit, Format, output, watch};
 use crate::config::{PlantText, Purpose};
+use crate::render::live::LiveView;
 use crate::summary::Summary;
 
 #[derive(Debug, Args)]
@@ -26,6 +27,10 @@ pub(crate) struct RunArgs {
     /// Ends by itself after this time: `30s`, `10m`, `2h`.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
+    /// Shows values, results, counters and events live; where standard output is no terminal, one
+    /// line a second.
+    #[arg(long)]
+    watch: bool,
     /// How the summary at the end is printed.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -34,6 +39,7 @@ pub(crate) struct RunArgs {
 const EXAMPLES: &str = "\
 Examples:
   resonance run plant.toml                            until Ctrl-C or SIGTERM
+  resonance run plant.toml --watch                    with a live view; q ends it
   resonance run plant.toml --log info                 tells what happens on standard error
   resonance run plant.toml --duration 60s --format json | jq .inferences
 
@@ -48,7 +54,13 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         for server in &status.servers {
             eprintln!("{} server at {}", server.kind, server.url);
         }
-        wait(args.duration).await?;
+        if args.watch {
+            let title = format!("Resonance {}", args.file.display());
+            let view = LiveView::of(&gateway.context(), &title, "");
+            watch::show(view, args.duration).await?;
+        } else {
+            wait(args.duration).await?;
+        }
         let summary = Summary::of(&gateway);
         gateway.stop().await;
         match args.format {

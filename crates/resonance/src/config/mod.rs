@@ -18,7 +18,7 @@ mod structure;
 mod tests;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use diagnostic::{Diagnostic, Diagnostics, Mistake, Place};
@@ -45,7 +45,7 @@ pub(crate) struct PlantText {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     /// It cannot be read.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), unreadable(error))]
     File {
         /// Which file.
         path: PathBuf,
@@ -71,6 +71,16 @@ pub(crate) enum ReadError {
     },
 }
 
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file; `resonance plant example > plant.toml` \
+                                writes one to begin with"
+            .into(),
+        ErrorKind::IsADirectory => "this is a folder; name the plant file in it".into(),
+        _ => error.to_string(),
+    }
+}
+
 impl PlantText {
     /// Reads a plant file.
     ///
@@ -92,7 +102,6 @@ impl PlantText {
     }
 
     /// A plant file that is in memory; paths in it are relative to the folder of `path`.
-    #[allow(dead_code, reason = "for plants that a command makes up, such as the demo's")]
     pub(crate) fn from_memory(path: &Path, text: impl Into<String>) -> Self {
         Self { path: path.to_owned(), text: text.into() }
     }

@@ -61,6 +61,16 @@ impl LiveView {
             colored: crate::cli::colored(&io::stdout()),
         }
     }
+
+    /// Shows the points of these names first, in this order.
+    pub(crate) fn first(mut self, names: &[&str]) -> Self {
+        let place = |index: &PointIndex| {
+            let name = self.plant.point(*index).map(|point| &*point.name);
+            names.iter().position(|first| Some(*first) == name).unwrap_or(names.len())
+        };
+        self.points.sort_by_key(place);
+        self
+    }
 }
 
 /// Numeric points, those with a unit first.

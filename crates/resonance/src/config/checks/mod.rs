@@ -40,6 +40,14 @@ pub(super) fn check(root: &Node<'_>, folder: &Path, out: &mut Diagnostics) {
         sinks::check(&mut check, &sink);
     }
     servers::check(&mut check, root);
+    if !["source", "deployment", "model", "server"].iter().any(|key| root.has(key)) {
+        check.warning(
+            Mistake::MissingKey,
+            &root.place,
+            "the plant has no source, model or server: there is nothing to run",
+            "`resonance plant example` prints a plant file to begin with",
+        );
+    }
 }
 
 /// What every check sees.
