@@ -8,7 +8,7 @@ use clap::Args;
 use resonance_gateway::supervisor::Gateway;
 
 use super::duration::parse_duration;
-use super::run::{runtime, start_gateway, wait};
+use super::run::{Warnings, runtime, start_gateway, wait};
 use super::{CliError, Exit, Format, output, watch};
 use crate::demo::{Recorded, Scene, SceneError};
 use crate::render::live::LiveView;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     };
     runtime()?.block_on(async {
         let scene = Scene::start(&folder, recorded.as_ref()).await?;
-        let gateway = start_gateway(&scene.plant).await?;
+        let gateway = start_gateway(&scene.plant, Warnings::Silent).await?;
         announce(&scene, &gateway);
         let first_result_s = show(&gateway, &args).await?;
         let summary = Summary { first_result_s, ..Summary::of(&gateway) };

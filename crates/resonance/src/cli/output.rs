@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
-use parking_lot::Mutex;
 use tracing_subscriber::EnvFilter;
 
 use super::CliError;
@@ -97,13 +97,18 @@ struct Held {
 
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
+/// What a thread left that panicked is still sound: each change is whole.
+fn held() -> MutexGuard<'static, Option<Held>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Lines held back; the newest are kept.
 const HELD_LINES_MAX: usize = 200;
 
 /// Holds the log back until the guard is dropped, which writes the newest lines.
 #[must_use]
 pub(super) fn hold_log() -> HeldLog {
-    *HELD.lock() = Some(Held::default());
+    *held() = Some(Held::default());
     HeldLog
 }
 
@@ -113,7 +118,7 @@ pub(super) struct HeldLog;
 
 impl Drop for HeldLog {
     fn drop(&mut self) {
-        let Some(held) = HELD.lock().take() else { return };
+        let Some(held) = held().take() else { return };
         let mut out = io::stderr().lock();
         if held.dropped > 0 {
             // Nothing can be done where standard error is closed.
@@ -130,7 +135,7 @@ struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut held = HELD.lock();
+        let mut held = held();
         let Some(held) = held.as_mut() else { return io::stderr().write(line) };
         if held.lines.len() == HELD_LINES_MAX {
             held.lines.pop_front();

@@ -49,7 +49,7 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let plant = PlantText::read(&args.file)?;
     let runtime = runtime()?;
     runtime.block_on(async {
-        let gateway = start_gateway(&plant).await?;
+        let gateway = start_gateway(&plant, Warnings::Shown).await?;
         let status = gateway.status();
         for server in &status.servers {
             eprintln!("{} server at {}", server.kind, server.url);
@@ -80,15 +80,29 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
         .map_err(|error| CliError::Failed(format!("cannot start threads: {error}")))
 }
 
+/// Whether the warnings about a plant file are shown: its author can heed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Warnings {
+    /// They are.
+    Shown,
+    /// They are not: nobody wrote the file.
+    Silent,
+}
+
 /// Starts the gateway of a plant file, or says everything that is wrong with the file.
-pub(crate) async fn start_gateway(plant: &PlantText) -> Result<Gateway, CliError> {
+pub(crate) async fn start_gateway(
+    plant: &PlantText,
+    warnings: Warnings,
+) -> Result<Gateway, CliError> {
     let (plan, report) = plant.plan(Purpose::Run);
     let rendered = report.render(output::colored(&std::io::stderr()));
     let Some(plan) = plan else {
         eprint!("{rendered}");
         return Err(CliError::Refused("the plant file was refused; nothing was started".into()));
     };
-    eprint!("{rendered}");
+    if warnings == Warnings::Shown {
+        eprint!("{rendered}");
+    }
     let engine = OnnxRuntime::find().map(|engine| Arc::new(engine) as Arc<dyn Engine>);
     let options = Options { clock: Arc::new(SystemClock), engine, limits: Limits::default() };
     start(plan, options).await.map_err(|error| CliError::Failed(error.to_string()))
