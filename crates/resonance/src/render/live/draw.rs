@@ -232,7 +232,7 @@ fn model_line(record: &ResultRecord, paint: Paint) -> Line<'static> {
     let fallback = if model.fallback.is_some() { "  FALLBACK" } else { "" };
     Line::from(vec![
         Span::raw(format!("  model {} {}  ", model.name, model.version)),
-        Span::styled(format!("trained on {}", model.trained_on), paint.with(Color::Yellow)),
+        Span::styled(format!("trained on {} data", model.trained_on), paint.with(Color::Yellow)),
         Span::styled(format!("  {digest}  {}{fallback}", model.engine), paint.dim()),
     ])
 }

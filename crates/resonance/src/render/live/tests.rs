@@ -184,7 +184,7 @@ mill.State                cutting                                         ▁▁
 wear on mill  active
   flank_wear               0.2135 mm
   status Good  age 300 ms  latency 1.2 ms  (inference 45 µs, p99 900 µs)
-  model tool-wear 1.0.0  trained on simulated  sha256:01234567  onnxruntime 1.31.1
+  model tool-wear 1.0.0  trained on simulated data  sha256:01234567  onnxruntime 1.31.1
  Counters ──────────────────────────────────────────────────────────────────────────────────────
 12,345 observations (0/s)  gaps 1  1,234 inferences  1,234 results  0 in the spool
 sink broker  connected  1,200 delivered  34 waiting  0 dropped
