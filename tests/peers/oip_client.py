@@ -1,6 +1,8 @@
 """tritonclient against the server's inference API: oip_client.py HOST:PORT COMMAND..."""
 
+import json
 import sys
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -109,6 +111,25 @@ def credentials(client, name, password):
     client.register_plugin(BasicAuth(name, password))
     assert client.is_server_live()
     infer(client, "binary")
+
+
+def golden(client, name, password, model, path):
+    """A served package answers its own golden vectors."""
+    client.register_plugin(BasicAuth(name, password))
+    assert client.is_server_ready()
+    assert client.is_model_ready(model)
+    assert not client.is_model_ready("tear")
+    for vector in json.loads(Path(path).read_text())["vectors"]:
+        inputs = []
+        for tensor in vector["inputs"]:
+            rows = np.array(tensor["data"], dtype=NUMPY[tensor["datatype"]])
+            sent = triton.InferInput(tensor["name"], tensor["shape"], tensor["datatype"])
+            sent.set_data_from_numpy(rows.reshape(tensor["shape"]))
+            inputs.append(sent)
+        answer = client.infer(model, inputs)
+        for tensor in vector["outputs"]:
+            told = answer.as_numpy(tensor["name"]).flatten()
+            np.testing.assert_allclose(told, tensor["data"], rtol=1e-4, atol=1e-5)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! What only shows over real sockets and with foreign peers.
 
+mod chain;
 mod http;
 mod model_command;
 mod model_packages;

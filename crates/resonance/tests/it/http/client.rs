@@ -9,41 +9,41 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     /// The message of an error in the protocol's form.
-    pub(super) fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         self.json()["error"].as_str().unwrap_or_else(|| panic!("no error: {self:?}")).to_owned()
     }
 }
 
 /// A connection.
-pub(super) struct Client<S: Read + Write = TcpStream> {
-    pub(super) stream: BufReader<S>,
+pub(crate) struct Client<S: Read + Write = TcpStream> {
+    pub(crate) stream: BufReader<S>,
     /// Sent with every request made by [`Client::send`].
-    pub(super) headers: String,
+    pub(crate) headers: String,
 }
 
 impl Client {
-    pub(super) fn connect(addr: SocketAddr) -> Self {
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -51,53 +51,53 @@ impl Client {
         Self::over(stream)
     }
 
-    pub(super) fn shutdown_write(&mut self) {
+    pub(crate) fn shutdown_write(&mut self) {
         self.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     }
 }
 
 impl<S: Read + Write> Client<S> {
-    pub(super) fn over(stream: S) -> Self {
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream: BufReader::new(stream), headers: String::new() }
     }
 
     /// With these credentials from now on.
-    pub(super) fn user(mut self, name: &str, password: &str) -> Self {
+    pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
         use base64::Engine as _;
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}"));
         self.headers = format!("Authorization: Basic {pair}\r\n");
         self
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)?;
         self.stream.get_mut().flush()
     }
 
     /// Sends a request's head with these lines besides the usual, each ending in CR LF.
-    pub(super) fn head(&mut self, method: &str, path: &str, lines: &str) {
+    pub(crate) fn head(&mut self, method: &str, path: &str, lines: &str) {
         let headers = &self.headers;
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}{lines}\r\n");
         self.write(head.as_bytes()).unwrap();
     }
 
-    pub(super) fn get(&mut self, path: &str) -> Reply {
+    pub(crate) fn get(&mut self, path: &str) -> Reply {
         self.head("GET", path, "");
         self.reply()
     }
 
-    pub(super) fn post(&mut self, path: &str, lines: &str, body: &[u8]) -> Reply {
+    pub(crate) fn post(&mut self, path: &str, lines: &str, body: &[u8]) -> Reply {
         self.head("POST", path, &format!("Content-Length: {}\r\n{lines}", body.len()));
         self.write(body).unwrap();
         self.reply()
     }
 
     /// Asks for an inference in JSON.
-    pub(super) fn infer(&mut self, model: &str, body: &str) -> Reply {
+    pub(crate) fn infer(&mut self, model: &str, body: &str) -> Reply {
         self.post(&format!("/v2/models/{model}/infer"), "", body.as_bytes())
     }
 
-    pub(super) fn line(&mut self) -> io::Result<String> {
+    pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -106,7 +106,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// Reads the head of an answer: status and headers.
-    pub(super) fn reply_head(&mut self) -> io::Result<Reply> {
+    pub(crate) fn reply_head(&mut self) -> io::Result<Reply> {
         let line = self.line()?;
         let status = line.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();
@@ -118,7 +118,7 @@ impl<S: Read + Write> Client<S> {
         Ok(Reply { status, headers, body: Vec::new() })
     }
 
-    pub(super) fn try_reply(&mut self) -> io::Result<Reply> {
+    pub(crate) fn try_reply(&mut self) -> io::Result<Reply> {
         let mut reply = self.reply_head()?;
         if let Some(length) = reply.header("content-length") {
             reply.body = vec![0; length.parse().unwrap()];
@@ -127,12 +127,12 @@ impl<S: Read + Write> Client<S> {
         Ok(reply)
     }
 
-    pub(super) fn reply(&mut self) -> Reply {
+    pub(crate) fn reply(&mut self) -> Reply {
         self.try_reply().expect("an answer")
     }
 
     /// Reads one chunk of a chunked body; `None` at its end.
-    pub(super) fn chunk(&mut self) -> Option<String> {
+    pub(crate) fn chunk(&mut self) -> Option<String> {
         let size = usize::from_str_radix(&self.line().unwrap(), 16).unwrap();
         let mut chunk = vec![0; size + 2];
         self.stream.read_exact(&mut chunk).unwrap();
@@ -141,7 +141,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// Whether the server ended the connection.
-    pub(super) fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         matches!(self.stream.read(&mut byte), Ok(0) | Err(_))
     }

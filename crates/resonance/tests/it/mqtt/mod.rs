@@ -1,8 +1,8 @@
 //! The spool and the MQTT sink against mosquitto and a Python subscriber.
 
-mod broker;
+pub(crate) mod broker;
 mod delivery;
 mod gateway;
 mod outage;
 mod spool_files;
-mod subscriber;
+pub(crate) mod subscriber;

@@ -63,11 +63,13 @@ async fn a_broker_down_for_ten_seconds_at_sixty_times_the_rate_gets_everything()
             _ => {}
         }
     }
+    let ended = Instant::now();
     gateway
         .await_that("the backlog is gone", |gateway| {
             gateway.spool.status().written == offered && gateway.counters.waiting.value() == 0
         })
         .await;
+    eprintln!("{offered} results delivered {:?} after the last was offered", ended.elapsed());
     let messages = subscriber
         .until(Duration::from_secs(20), |all| all.iter().map(sequence).max() == Some(offered));
     assert_complete(&messages, offered);
@@ -161,5 +163,26 @@ async fn a_gateway_killed_while_it_delivers_goes_on_where_it_was() {
     assert_complete(&messages, all);
     let again = messages.len() as u64 - all;
     assert!(again < all, "not everything is sent twice: {again} of {all}");
+    gateway.stop().await;
+}
+
+/// Results in the backlog whose delivery is measured.
+const BACKLOG: u64 = 10_000;
+/// What a broker on the same computer must be given at least, results a second; several times
+/// as much is usual.
+const DELIVERED_PER_S_MIN: f64 = 500.0;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_delivered_at_thousands_a_second() {
+    let Some(broker) = Broker::plain("mqtt backlog") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path(), config(broker.url()));
+    gateway.await_event(Code::SinkConnected, "").await;
+    let started = Instant::now();
+    gateway.offer(1..=BACKLOG);
+    gateway.await_delivered(BACKLOG).await;
+    let rate = BACKLOG as f64 / started.elapsed().as_secs_f64();
+    eprintln!("mosquitto acknowledged {rate:.0} results/s");
+    assert!(rate >= DELIVERED_PER_S_MIN, "{rate:.0} results/s");
     gateway.stop().await;
 }

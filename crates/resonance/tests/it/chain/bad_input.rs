@@ -1,0 +1,111 @@
+//! What machines, packages and people get wrong, through the whole gateway.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::gateway::{DEADLINE, Gateway, event, eventually, has_engine, resonance};
+use super::machine::{Machine, OPERATOR, sink, write_plant};
+use crate::mqtt::broker::Broker;
+use crate::mqtt::subscriber::Subscriber;
+use crate::peers::{python, workspace};
+
+fn status(message: &Value) -> &str {
+    message["payload"]["status"]["name"].as_str().unwrap()
+}
+
+#[test]
+fn a_machine_that_restarts_makes_results_bad_until_it_is_back() {
+    let test = "a_machine_that_restarts_makes_results_bad_until_it_is_back";
+    let (true, Some(python)) = (has_engine(test), python(test)) else { return };
+    let Some(broker) = Broker::plain(test) else { return };
+    let Some(subscriber) = Subscriber::start(test, broker.port) else { return };
+    let machine = Machine::start(&python);
+    let folder = tempfile::tempdir().unwrap();
+    let plant = write_plant(folder.path(), machine.port, 100, &sink(broker.port));
+    let gateway = Gateway::run(&plant);
+    let is = |wanted: &'static str| {
+        move |all: &[Value]| all.last().is_some_and(|message| status(message).starts_with(wanted))
+    };
+    let good = subscriber.until(DEADLINE, is("Good"));
+    assert!(is("Good")(&good), "{:?}", good.last());
+
+    let machine = machine.restart();
+    let bad = subscriber.until(DEADLINE, is("Bad"));
+    assert!(is("Bad")(&bad), "{:?}", bad.last());
+    event(folder.path(), "source.disconnected", "source/mill-opcua");
+    event(folder.path(), "data.gap", "source/mill-opcua");
+    let again = subscriber.until(DEADLINE, is("Good"));
+    assert!(is("Good")(&again), "{:?}", again.last());
+    let outputs = again.last().unwrap()["payload"]["outputs"].as_array().unwrap();
+    assert!(outputs.iter().all(|output| output["status"]["name"] == "Good"), "{outputs:?}");
+    drop(machine);
+    assert!(gateway.stop().success());
+}
+
+/// A package whose digests are right and whose model is none.
+fn write_no_model(folder: &Path) {
+    let package = workspace().join("models/tool-wear");
+    fs::create_dir(folder).unwrap();
+    for name in ["golden.json", "card.md"] {
+        fs::copy(package.join(name), folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("model.onnx"), "this is no model\n").unwrap();
+    let summed = Command::new("sha256sum").arg(folder.join("model.onnx")).output().unwrap();
+    let digest = String::from_utf8(summed.stdout).unwrap()[..64].to_owned();
+    let manifest = fs::read_to_string(package.join("model.toml")).unwrap();
+    let lines = manifest.lines().map(|line| match line {
+        "name = \"tool-wear\"" => "name = \"no-model\"".to_owned(),
+        line if line.starts_with("\"model.onnx\" = ") => {
+            format!("\"model.onnx\" = \"sha256:{digest}\"")
+        }
+        line => line.to_owned(),
+    });
+    fs::write(folder.join("model.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_model_faults_its_deployment_and_no_other() {
+    let test = "a_file_that_is_no_model_faults_its_deployment_and_no_other";
+    let (true, Some(python)) = (has_engine(test), python(test)) else { return };
+    let machine = Machine::start(&python);
+    let folder = tempfile::tempdir().unwrap();
+    write_no_model(&folder.path().join("no-model"));
+    let more = "[[deployment]]\nid = 'broken'\nmodel = 'no-model'\nasset = 'mill'\n";
+    let gateway = Gateway::run(&write_plant(folder.path(), machine.port, 100, more));
+    let mut client = gateway.client(OPERATOR.0, OPERATOR.1);
+    let refused = event(folder.path(), "model.refused", "model/no-model");
+    assert!(refused["message"].as_str().unwrap().contains("model.onnx is not a model"));
+    let deployments = eventually("results of the other deployment", || {
+        let listed = client.get("/api/v1/deployments").json();
+        let all = listed["deployments"].as_array().unwrap().clone();
+        all.iter().any(|one| one["id"] == "wear" && one["state"] == "active").then_some(all)
+    });
+    let broken = deployments.iter().find(|one| one["id"] == "broken").unwrap();
+    assert_eq!((&broken["state"], &broken["results"]), (&"faulted".into(), &0.into()));
+    assert_ne!(client.get("/v2/models/no-model/ready").status, 200);
+    assert_eq!(client.get("/v2/models/tool-wear/ready").status, 200);
+    assert!(gateway.stop().success());
+}
+
+#[test]
+fn a_plant_file_full_of_mistakes_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = folder.path().join("plant.toml");
+    let text = "events_file = 'events.jsonl'\n[plant]\nenterprize = 'acme'\n\
+                [[source]]\nid = 'mill'\ntype = 'opcua'\nurl = 'http://127.0.0.1'\n\
+                [[asset]]\nid = 'mill'\nclass = 'mill'\nsource = 'lathe'\n\
+                [[deployment]]\nid = 'wear'\nmodel = 'nowhere'\nasset = 'lathe'\n\
+                [server.http]\nlisten = '127.0.0.1'\n";
+    fs::write(&plant, text).unwrap();
+    let output = resonance().arg("run").arg(&plant).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("nothing was started"), "{said}");
+    assert!(said.contains("enterprize") && said.contains("plant.toml:3:"), "{said}");
+    assert!(!said.contains("server at"), "{said}");
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().path()).collect();
+    assert_eq!(left, [plant], "it left nothing behind");
+}

@@ -1,0 +1,8 @@
+//! The whole chain: the real binary between machines, brokers and clients nobody here wrote.
+
+mod bad_input;
+mod demo;
+mod gateway;
+mod killed;
+mod machine;
+mod surfaces;
