@@ -172,7 +172,8 @@ impl Deployment {
             received = received.max(slot.receive_time);
         }
         match end {
-            Some(end) => Ok((end, received)),
+            Some(end) if self.due.was_observed() => Ok((end, received)),
+            Some(end) => Ok((end, now)),
             None => Err(Readiness::Waiting("no input is bound".into())),
         }
     }

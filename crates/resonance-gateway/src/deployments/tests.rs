@@ -477,6 +477,7 @@ fn an_answer_on_change_is_renewed_before_it_goes_stale() {
     bench.pass(5_200);
     let renewed = bench.last();
     assert_eq!((renewed.source_time, renewed.status), (ms(5_200), Status::GOOD));
+    assert_eq!(renewed.latency.total_us, 0, "the clock asked, just now");
 }
 
 #[test]

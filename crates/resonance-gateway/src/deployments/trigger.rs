@@ -14,23 +14,29 @@ pub struct Due {
     /// while its machine is there.
     renewal: Duration,
     changed: bool,
+    /// An observation asked, not a command, a gate or the clock.
+    observed: bool,
     last: Option<Timestamp>,
 }
 
 impl Due {
     /// A trigger whose answers hold for `valid_for`.
     pub fn new(trigger: Trigger, valid_for: Duration) -> Self {
-        Self { trigger, renewal: valid_for / 2, changed: false, last: None }
+        Self { trigger, renewal: valid_for / 2, changed: false, observed: false, last: None }
     }
 
     /// An input was observed. Only triggers on change care.
     pub fn input_observed(&mut self) {
-        self.changed |= matches!(self.trigger, Trigger::Change { .. });
+        if matches!(self.trigger, Trigger::Change { .. }) {
+            (self.changed, self.observed) = (true, true);
+        }
     }
 
     /// The point of an event changed its value. Only triggers on events care.
     pub fn event_observed(&mut self) {
-        self.changed |= matches!(self.trigger, Trigger::Event(_));
+        if matches!(self.trigger, Trigger::Event(_)) {
+            (self.changed, self.observed) = (true, true);
+        }
     }
 
     /// Something other than an input asks for a look: a command, a gate, a lost session.
@@ -41,6 +47,11 @@ impl Due {
     /// Whether the window ends at the present rather than at the newest observation.
     pub fn follows_clock(&self) -> bool {
         !self.changed || matches!(self.trigger, Trigger::Every(_))
+    }
+
+    /// Whether an observation asked: latency then counts from its receipt, else from now.
+    pub fn was_observed(&self) -> bool {
+        self.observed
     }
 
     /// Whether it is time.
@@ -67,7 +78,7 @@ impl Due {
 
     /// It was time. Returns how many periods passed unused: a fixed period keeps its grid.
     pub fn fired(&mut self, now: Timestamp) -> u64 {
-        self.changed = false;
+        (self.changed, self.observed) = (false, false);
         let Trigger::Every(period) = self.trigger else {
             self.last = Some(now);
             return 0;
