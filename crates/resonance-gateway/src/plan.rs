@@ -11,6 +11,7 @@ use resonance_plant::{Plant, PointIndex, Role};
 use crate::sinks::mqtt::MqttConfig;
 use crate::sources::SourcePoint;
 use crate::sources::opcua::OpcUaConfig;
+use crate::sources::opcua::config::TimeFrom;
 
 /// Everything the gateway needs to run.
 #[derive(Clone, Debug)]
@@ -51,6 +52,15 @@ pub struct SourcePlan {
 pub enum SourceKind {
     /// An OPC UA server.
     Opcua(OpcUaConfig),
+}
+
+impl SourceKind {
+    /// Whether observations carry the machine's own time rather than that of their receipt.
+    pub fn keeps_machine_time(&self) -> bool {
+        match self {
+            Self::Opcua(config) => config.time != TimeFrom::Receive,
+        }
+    }
 }
 
 /// A deployment: a model bound to points.

@@ -173,6 +173,8 @@ pub struct HubStatus {
     pub blocks: u64,
     /// Gaps taken.
     pub gaps: u64,
+    /// Times a point's past began anew because its source time went back.
+    pub rewinds: u64,
 }
 
 /// What a deployment is doing (the states of the OPC UA AI model management draft).

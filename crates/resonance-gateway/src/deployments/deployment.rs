@@ -10,7 +10,7 @@ use super::gate::{GateState, GateWatch};
 use super::lane::{Lane, Ticket};
 use super::record::{Frame, Slots};
 use super::shared::Face;
-use super::trigger::Due;
+use super::trigger::{Due, Occasion};
 use super::window::{Missing, Moments, sample};
 use crate::hub::core::Hub;
 use crate::plan::{Binding, DeploymentPlan, Fallback};
@@ -36,6 +36,8 @@ pub struct Deployment {
     pub sequence: u64,
     /// Consecutive inferences over budget, up to a bound.
     pub slow: u8,
+    /// Triggers go unused; told once an episode.
+    pub overrun: bool,
     /// What the results said last when there was no answer; told once, not at every trigger.
     pub told: Option<Status>,
     inputs: Vec<BoundFeature>,
@@ -58,6 +60,8 @@ struct BoundFeature {
 pub enum Readiness {
     /// The row was written; this is its ticket.
     Row(Ticket),
+    /// It could, but only its own trigger makes it.
+    Standing,
     /// Someone suspended the deployment.
     Suspended,
     /// The machine does not operate, or warms up; look again at this moment.
@@ -109,6 +113,7 @@ impl Deployment {
             last: None,
             sequence,
             slow: 0,
+            overrun: false,
             told: None,
             inputs,
             moments: Moments::new(window),
@@ -119,14 +124,25 @@ impl Deployment {
         }
     }
 
-    /// The points it listens to, its gate's included.
+    /// The points it listens to.
     pub fn points(&self) -> impl Iterator<Item = PointIndex> {
-        let gate = self.gate.as_ref().map(GateWatch::point);
-        self.inputs.iter().map(|input| input.binding.point).chain(gate)
+        self.inputs.iter().map(|input| input.binding.point)
     }
 
-    /// Gathers its row into a lane, if it may and its inputs are fit.
-    pub fn gather(&mut self, hub: &mut Hub, lane: &mut Lane, now: Timestamp) -> Readiness {
+    /// The point whose value opens its gate.
+    pub fn gate_point(&self) -> Option<PointIndex> {
+        self.gate.as_ref().map(GateWatch::point)
+    }
+
+    /// Gathers its row into a lane, if it may, its inputs are fit and the occasion is one to
+    /// infer on.
+    pub fn gather(
+        &mut self,
+        hub: &mut Hub,
+        lane: &mut Lane,
+        occasion: Occasion,
+        now: Timestamp,
+    ) -> Readiness {
         if self.face.is_suspended() {
             return Readiness::Suspended;
         }
@@ -137,16 +153,25 @@ impl Deployment {
                 GateState::Shut => return Readiness::Gated(None),
             }
         }
-        let end = match self.check_inputs(hub, now) {
+        let end = match self.check_inputs(hub, occasion, now) {
             Ok(end) => end,
             Err(readiness) => return readiness,
         };
+        if occasion == Occasion::Asked && !self.due.answers_when_asked() {
+            return Readiness::Standing;
+        }
         self.write_row(hub, lane, end)
     }
 
     /// Checks that every input was observed, is fresh, and has its machine. Returns the end of the
     /// window and the receive time of its newest observation.
-    fn check_inputs(&self, hub: &Hub, now: Timestamp) -> Result<(Timestamp, Timestamp), Readiness> {
+    fn check_inputs(
+        &self,
+        hub: &Hub,
+        occasion: Occasion,
+        now: Timestamp,
+    ) -> Result<(Timestamp, Timestamp), Readiness> {
+        let is_timed = occasion == Occasion::Timed;
         let (mut end, mut received) = (None::<Timestamp>, Timestamp::from_nanos(i64::MIN));
         for input in &self.inputs {
             let point = input.binding.point;
@@ -165,14 +190,13 @@ impl Deployment {
                 let reason = format!("{} is {} ms old", path(), age / 1_000_000);
                 return Err(Readiness::Unfit(Status::BAD_NO_DATA, reason));
             }
-            let present =
-                if self.due.follows_clock() { hub.present(point, now) } else { slot.source_time };
+            let present = if is_timed { hub.present(point, now) } else { slot.source_time };
             let newest = present.max(slot.source_time);
             end = Some(end.map_or(newest, |end| end.max(newest)));
             received = received.max(slot.receive_time);
         }
         match end {
-            Some(end) if self.due.was_observed() => Ok((end, received)),
+            Some(end) if occasion == Occasion::Observed => Ok((end, received)),
             Some(end) => Ok((end, now)),
             None => Err(Readiness::Waiting("no input is bound".into())),
         }

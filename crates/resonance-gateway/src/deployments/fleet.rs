@@ -10,6 +10,7 @@ use resonance_plant::{
 use super::deployment::{Deployment, Readiness};
 use super::lane::{Batch, Lane, Ticket};
 use super::record::{Facts, record};
+use super::trigger::Occasion;
 use crate::hub::core::Hub;
 use crate::plan::Fallback;
 use crate::results::Results;
@@ -100,6 +101,11 @@ impl Fleet {
                 member.deployment.due.event_observed();
             }
         });
+        hub.alerted(|at| {
+            if let Some(member) = members.get_mut(at) {
+                member.deployment.due.look_again();
+            }
+        });
     }
 
     fn take_answers(&mut self, hub: &mut Hub) -> bool {
@@ -122,12 +128,10 @@ impl Fleet {
             member.look_at = None;
             member.deployment.due.look_again();
         }
-        if !member.deployment.due.is_due(now) {
-            return false;
-        }
+        let Some(occasion) = member.deployment.due.occasion(now) else { return false };
         let Some(lane) = member.next_lane(now) else {
             // Its model was refused and it has no other: there is nothing to do, ever.
-            member.deployment.due.fired(now);
+            member.deployment.due.fired(occasion, now);
             return false;
         };
         if self.is_busy(lane) {
@@ -142,20 +146,35 @@ impl Fleet {
             return false;
         };
         let deployment = &mut member.deployment;
-        deployment.face.triggers.add(1);
-        let readiness = deployment.gather(hub, lane, now);
-        deployment.face.overruns.add(deployment.due.fired(now));
+        deployment.face.triggers.add(u64::from(occasion != Occasion::Asked));
+        let readiness = deployment.gather(hub, lane, occasion, now);
+        let unused = deployment.due.fired(occasion, now);
         match readiness {
             Readiness::Row(ticket) => lane.finish_row(Ticket { deployment: at, ..ticket }),
             other => self.hold(at, other, hub, now),
         }
+        self.count_overruns(at, unused);
         true
+    }
+
+    /// Counts triggers that passed unused, and tells of them once an episode.
+    fn count_overruns(&mut self, at: usize, unused: u64) {
+        let Some(member) = self.members.get_mut(at) else { return };
+        let deployment = &mut member.deployment;
+        deployment.face.overruns.add(unused);
+        let begins = unused > 0 && !deployment.overrun;
+        deployment.overrun = unused > 0;
+        if begins {
+            let message = format!("{unused} triggers passed unused, and perhaps more from now on");
+            self.record_event(at, Code::DeploymentOverrun, message);
+        }
     }
 
     /// No row: says why, once.
     fn hold(&mut self, at: usize, readiness: Readiness, hub: &mut Hub, now: Timestamp) {
         match readiness {
             Readiness::Row(_) => {}
+            Readiness::Standing => self.stand(at),
             Readiness::Suspended => {
                 self.set_state(at, DeploymentState::Suspended, "suspended by command");
                 self.withdraw(at, Status::BAD_OUT_OF_SERVICE, hub, now);
@@ -175,6 +194,20 @@ impl Fleet {
             Readiness::Waiting(reason) => self.set_state(at, DeploymentState::Ready, &reason),
             Readiness::Unfit(status, reason) => self.fall_back(at, status, &reason, hub, now),
         }
+    }
+
+    /// Nothing is in the way any more of a deployment that waits for its own trigger.
+    fn stand(&self, at: usize) {
+        let Some(member) = self.members.get(at) else { return };
+        let answers = member.deployment.told.is_none() && member.deployment.last.is_some();
+        if !answers {
+            self.set_state(at, DeploymentState::Ready, "waiting for its trigger");
+        }
+    }
+
+    /// Whether a model's thread has rows under way.
+    pub fn is_inferring(&self) -> bool {
+        self.lanes.iter().any(Lane::is_busy)
     }
 
     fn flush(&mut self, lane: usize, hub: &mut Hub) {
@@ -244,9 +277,10 @@ impl Fleet {
         let over =
             budget_us > 0 && u64::from(batch.inference_us) > u64::from(budget_us) * rows as u64;
         face.over_budget.add(u64::from(over));
+        let slow_before = deployment.slow;
         deployment.slow = if over { (deployment.slow + 1).min(SLOW_MAX) } else { 0 };
         let is_slow = deployment.slow == SLOW_MAX;
-        let became_slow = is_slow && face.over_budget.value() % u64::from(SLOW_MAX) == 0;
+        let became_slow = is_slow && slow_before != SLOW_MAX;
         let record = Arc::new(record(
             &deployment.frame,
             &deployment.manifest,
@@ -334,8 +368,9 @@ impl Fleet {
             sequence: deployment.sequence,
         };
         deployment.told = Some(status);
+        let status_held = last.status.worst(held_status);
         let record =
-            record(&deployment.frame, &deployment.manifest, &model, outputs, held_status, facts);
+            record(&deployment.frame, &deployment.manifest, &model, outputs, status_held, facts);
         self.publish(at, Arc::new(record), hub);
         if first {
             self.record_event(
@@ -357,15 +392,17 @@ impl Fleet {
         }
         deployment.told = Some(status);
         let Some(last) = &deployment.last else {
+            let present = deployment.points().next().map_or(now, |point| hub.present(point, now));
             for output in deployment.slots.points() {
-                hub.observe(*output, &Value::Empty, now, now, status);
+                hub.observe(*output, &Value::Empty, present, now, status);
             }
             return;
         };
         deployment.sequence += 1;
+        let present = deployment.points().next().map_or(now, |point| hub.present(point, now));
         let facts = Facts {
             from: last.window.to,
-            to: now.max(last.window.to),
+            to: present.max(last.window.to),
             worst: status,
             received: now,
             now,

@@ -69,7 +69,8 @@ impl GateWatch {
             self.holds_since = None;
             return GateState::Shut;
         }
-        let since = *self.holds_since.get_or_insert(now);
+        let since = self.holds_since.unwrap_or(now).min(now);
+        self.holds_since = Some(since);
         if now >= since.plus(self.settle) { GateState::Open } else { GateState::Settling }
     }
 

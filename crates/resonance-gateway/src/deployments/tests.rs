@@ -224,6 +224,7 @@ impl Bench {
             let face = Face::new(Arc::clone(&plan.id), "mill".into(), Arc::clone(&own.used));
             let deployment = Deployment::new(plan, &plant, Arc::new(face), 0);
             interest.inputs.extend(deployment.points().map(|point| (point, at)));
+            interest.gates.extend(deployment.gate_point().map(|point| (point, at)));
             interest.rings.extend(plan.bindings.iter().map(|binding| (binding.point, 8)));
             if let Trigger::Event(point) = plan.trigger {
                 interest.events.push((point, at));
@@ -239,7 +240,7 @@ impl Bench {
         }
         let faces = members.iter().map(|member| Arc::clone(&member.deployment.face)).collect();
         let values = Arc::new(LastValues::new(plant.points.len()));
-        let inlet = Inlet::new(receiver, Arc::from([POWER, STATE]));
+        let inlet = Inlet::new(receiver, Arc::from([POWER, STATE]), None);
         let counters = Arc::new(HubCounters::default());
         let hub = Hub::new(plant, values, vec![inlet], &interest, plans.len(), counters);
         let results = Results::new(None);

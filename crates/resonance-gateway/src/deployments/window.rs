@@ -57,12 +57,19 @@ impl Moments {
     }
 
     /// Takes note of what was observed since the last call. Only windows by count need it.
-    pub fn observe<'a>(&mut self, inputs: impl Iterator<Item = &'a Ring>) {
+    pub fn observe<'a>(&mut self, inputs: impl Iterator<Item = &'a Ring> + Clone) {
         if self.spec.period_ms.is_some() {
             return;
         }
-        let newest_known = self.observed.back().copied();
         let samples = self.samples();
+        let newest = inputs.clone().filter_map(|ring| ring.back(0)).map(|sample| sample.time).max();
+        if let (Some(known), Some(newest)) = (self.observed.back(), newest)
+            && newest < *known
+        {
+            // Rings never go back but when they were emptied: the machine's clock was set back.
+            self.observed.clear();
+        }
+        let newest_known = self.observed.back().copied();
         self.fresh.clear();
         for ring in inputs {
             let newer = (0..samples)
@@ -137,7 +144,9 @@ mod tests {
 
     fn ring(samples: &[(i64, f64)]) -> Ring {
         let mut ring = Ring::new(8);
-        samples.iter().for_each(|(time, value)| ring.push(ms(*time), *value, Status::GOOD));
+        for (time, value) in samples {
+            assert!(ring.push(ms(*time), *value, Status::GOOD));
+        }
         ring
     }
 
@@ -173,6 +182,20 @@ mod tests {
         assert_eq!(samples, [2.0, 3.0, 4.0]);
         assert_eq!(sample(input(&b), until, &mut samples), Ok(Status::GOOD));
         assert_eq!(samples, [50.0; 3]);
+    }
+
+    #[test]
+    fn by_count_a_clock_that_is_set_back_begins_anew() {
+        let mut moments = Moments::new(WindowSpec { samples: 2, period_ms: None });
+        let mut a = ring(&[(60_000, 1.0), (60_010, 2.0)]);
+        moments.observe([&a].into_iter());
+        assert!(moments.until(ms(60_010)).is_some());
+        assert!(!a.push(ms(10), 3.0, Status::GOOD));
+        moments.observe([&a].into_iter());
+        assert_eq!(moments.until(ms(10)), None);
+        a.push(ms(20), 4.0, Status::GOOD);
+        moments.observe([&a].into_iter());
+        assert_eq!(moments.until(ms(20)), Some(&[ms(20), ms(10)][..]));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use resonance_plant::{
 use super::ingest::{BlockReceiver, Gap, Message, SessionState};
 use super::ring::Ring;
 use crate::deployments::window::Input;
-use crate::status::{Counter, HubStatus};
+use crate::status::{Counter, HubStatus, SourceCounters};
 
 /// Messages of one source taken in one turn, so that a busy one does not starve the others.
 const MESSAGES_PER_TURN: usize = 64;
@@ -23,6 +23,9 @@ pub struct HubCounters {
     pub blocks: Counter,
     /// Gaps taken.
     pub gaps: Counter,
+    /// Points whose source time went back by more than a late observation explains, so that their
+    /// past begins anew.
+    pub rewinds: Counter,
 }
 
 impl HubCounters {
@@ -32,6 +35,7 @@ impl HubCounters {
             observations: self.observations.value(),
             blocks: self.blocks.value(),
             gaps: self.gaps.value(),
+            rewinds: self.rewinds.value(),
         }
     }
 }
@@ -42,16 +46,19 @@ pub struct Inlet {
     receiver: BlockReceiver,
     points: Arc<[PointIndex]>,
     session: SessionState,
-    /// Receive time minus source time of the last block, nanoseconds: what to take off the clock
-    /// to be at the machine's present.
-    lag_ns: i64,
-    next_sequence: u64,
+    /// Where the measured offset of the machine's clock is; `None` where observations carry the
+    /// time of receipt.
+    offset: Option<Arc<SourceCounters>>,
 }
 
 impl Inlet {
     /// The way in of a source with these points. It counts as lost until it says otherwise.
-    pub fn new(receiver: BlockReceiver, points: Arc<[PointIndex]>) -> Self {
-        Self { receiver, points, session: SessionState::Lost, lag_ns: 0, next_sequence: 0 }
+    pub fn new(
+        receiver: BlockReceiver,
+        points: Arc<[PointIndex]>,
+        offset: Option<Arc<SourceCounters>>,
+    ) -> Self {
+        Self { receiver, points, session: SessionState::Lost, offset }
     }
 }
 
@@ -62,6 +69,8 @@ pub struct Interest {
     pub inputs: Vec<(PointIndex, usize)>,
     /// (point, deployment): a change of the point's value is an event to the deployment.
     pub events: Vec<(PointIndex, usize)>,
+    /// (point, deployment): a change of the point's value may open or shut the deployment's gate.
+    pub gates: Vec<(PointIndex, usize)>,
     /// (point, samples): the point's past is kept, at least this many samples.
     pub rings: Vec<(PointIndex, usize)>,
 }
@@ -80,11 +89,13 @@ pub struct Hub {
     ring_of: Vec<u32>,
     listeners: Listeners,
     watchers: Listeners,
+    gated: Listeners,
     /// For every point: the turn in which its listeners were last marked.
     marked: Vec<u32>,
     turn: u32,
     concerned: Marks,
     evented: Marks,
+    alerted: Marks,
 }
 
 const NONE: u32 = u32::MAX;
@@ -149,10 +160,12 @@ impl Hub {
             ring_of,
             listeners: Listeners::new(count, &interest.inputs),
             watchers: Listeners::new(count, &interest.events),
+            gated: Listeners::new(count, &interest.gates),
             marked: vec![0; count],
             turn: 1,
             concerned: Marks::new(deployments),
             evented: Marks::new(deployments),
+            alerted: Marks::new(deployments),
         }
     }
 
@@ -203,6 +216,12 @@ impl Hub {
         self.evented.drain(mark);
     }
 
+    /// The deployments whose gate may have moved, or whose machine was lost or came back, since
+    /// the last call.
+    pub fn alerted(&mut self, mark: impl FnMut(usize)) {
+        self.alerted.drain(mark);
+    }
+
     /// The past of a point that a deployment asked to be kept.
     pub fn input(&self, point: PointIndex) -> Option<Input<'_>> {
         let ring = self.rings.get(*self.ring_of.get(point.0 as usize)? as usize)?;
@@ -222,10 +241,11 @@ impl Hub {
         self.inlet(point).is_none_or(|inlet| inlet.session == SessionState::Alive)
     }
 
-    /// The machine's present, for a point's source: `now` less the last block's lag.
+    /// The machine's present, for a point's source: `now` on the machine's clock.
     pub fn present(&self, point: PointIndex, now: Timestamp) -> Timestamp {
-        let lag_ns = self.inlet(point).map_or(0, |inlet| inlet.lag_ns);
-        Timestamp::from_nanos(now.nanos().saturating_sub(lag_ns))
+        let offset = self.inlet(point).and_then(|inlet| inlet.offset.as_ref());
+        let offset_us = offset.map_or(0, |counters| counters.clock_offset_us.value());
+        Timestamp::from_nanos(now.nanos().saturating_add(offset_us.saturating_mul(1_000)))
     }
 
     /// The last values.
@@ -255,10 +275,6 @@ impl Hub {
             Message::Block(block) => {
                 self.take_block(&block);
                 let Some(inlet) = self.inlets.get_mut(at) else { return };
-                inlet.next_sequence = block.sequence + 1;
-                if let Some(newest) = block.source_time.iter().max() {
-                    inlet.lag_ns = block.receive_time.nanos().saturating_sub(*newest);
-                }
                 inlet.receiver.give_back(block);
             }
             Message::Gap(gap) => self.take_gap(at, &gap),
@@ -292,21 +308,26 @@ impl Hub {
         self.counters.blocks.add(1);
     }
 
-    /// Marks the watchers of a point whose value is about to change.
+    /// Marks whom the change of a point's value concerns, before it is written.
     #[inline]
     fn before_write(&mut self, point: PointIndex, kind: ValueKind, value: f64) {
-        let watchers = self.watchers.of(point);
-        if watchers.is_empty() {
+        let (watchers, gated) = (self.watchers.of(point), self.gated.of(point));
+        if watchers.is_empty() && gated.is_empty() {
             return;
         }
         // A value of the side table counts as changed with every observation.
-        let changed = self.values.slot(point).is_some_and(|slot| {
-            slot.version > 0
-                && (slot.kind != kind
-                    || slot.value.to_bits() != value.to_bits()
-                    || kind == ValueKind::Side)
+        let slot = self.values.slot(point).filter(|slot| slot.version > 0);
+        let changed = slot.is_none_or(|slot| {
+            slot.kind != kind
+                || slot.value.to_bits() != value.to_bits()
+                || kind == ValueKind::Side
         });
-        if changed {
+        if !changed {
+            return;
+        }
+        gated.iter().for_each(|deployment| self.alerted.add(*deployment as usize));
+        // The first value is no change: nothing happened.
+        if slot.is_some() {
             watchers.iter().for_each(|deployment| self.evented.add(*deployment as usize));
         }
     }
@@ -326,7 +347,8 @@ impl Hub {
         if let Some(ring) = self.rings.get_mut(*ring as usize) {
             let numeric = !matches!(kind, ValueKind::Empty | ValueKind::Side);
             let status = if numeric { status } else { status.worst(Status::BAD_NO_DATA) };
-            ring.push(source_time, value, status);
+            let went_on = ring.push(source_time, value, status);
+            self.counters.rewinds.add(u64::from(!went_on));
         }
         if let Some(marked) = self.marked.get_mut(at)
             && *marked != self.turn
@@ -365,7 +387,7 @@ impl Hub {
                     .write_status(*point, Status::UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE);
             }
             for deployment in self.listeners.of(*point) {
-                self.concerned.add(*deployment as usize);
+                self.alerted.add(*deployment as usize);
             }
         }
     }

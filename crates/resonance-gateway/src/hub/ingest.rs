@@ -1,10 +1,9 @@
 //! From a connector's thread to the hub's: one single-producer ring a source, of pooled blocks.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
-use parking_lot::Mutex;
 use resonance_plant::{Block, PointIndex, Timestamp};
 use tokio::sync::Notify;
 
@@ -88,41 +87,25 @@ pub struct BlockReceiver {
 #[derive(Debug)]
 struct Shared {
     returned: Notify,
+    /// Gaps and session changes in the ring; bounded, so that every block of the pool still fits.
+    notes: AtomicUsize,
     waker: Waker,
 }
 
-/// Wakes the hub's thread, which sleeps when nothing is to do.
+/// Wakes the hub's thread, which sleeps when nothing is to do. A wake-up that comes while the
+/// thread is awake is kept until it wants to sleep, so none is lost.
 #[derive(Clone, Debug, Default)]
-pub struct Waker(Arc<WakerState>);
-
-#[derive(Debug, Default)]
-struct WakerState {
-    thread: Mutex<Option<Thread>>,
-    asleep: AtomicBool,
-}
+pub struct Waker(Arc<OnceLock<Thread>>);
 
 impl Waker {
-    /// Names the thread to wake: the calling one.
+    /// Names the thread to wake: the calling one. The first call counts.
     pub fn register(&self) {
-        *self.0.thread.lock() = Some(std::thread::current());
+        self.0.get_or_init(std::thread::current);
     }
 
-    /// Says that the thread is about to sleep. It must look for work once more after this.
-    pub fn announce_sleep(&self) {
-        self.0.asleep.store(true, Ordering::SeqCst);
-    }
-
-    /// Says that the thread is awake.
-    pub fn announce_awake(&self) {
-        self.0.asleep.store(false, Ordering::SeqCst);
-    }
-
-    /// Wakes the thread if it sleeps.
+    /// Wakes the thread if it sleeps, or keeps it from falling asleep once.
     pub fn wake(&self) {
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.0.asleep.load(Ordering::SeqCst)
-            && let Some(thread) = &*self.0.thread.lock()
-        {
+        if let Some(thread) = self.0.get() {
             thread.unpark();
         }
     }
@@ -136,7 +119,7 @@ pub fn channel(waker: Waker) -> (BlockSender, BlockReceiver) {
         // The pool was made for exactly this many.
         let _ = pool_in.push(Box::new(Block::new()));
     }
-    let shared = Arc::new(Shared { returned: Notify::new(), waker });
+    let shared = Arc::new(Shared { returned: Notify::new(), notes: AtomicUsize::new(0), waker });
     (
         BlockSender {
             messages: messages_in,
@@ -203,29 +186,39 @@ impl BlockSender {
     /// again later.
     pub fn session(&mut self, state: SessionState) -> bool {
         self.flush_pending();
-        let sent = self.has_room_for_note() && self.messages.push(Message::Session(state)).is_ok();
+        let sent = self.pending.is_none() && self.push_note(Message::Session(state)).is_none();
         self.shared.waker.wake();
         sent
     }
 
     fn flush_pending(&mut self) {
-        if self.has_room_for_note()
-            && let Some(gap) = self.pending.take()
+        if let Some(gap) = self.pending.take()
+            && let Some(Message::Gap(gap)) = self.push_note(Message::Gap(gap))
         {
-            let _ = self.messages.push(Message::Gap(gap));
+            self.pending = Some(gap);
         }
     }
 
-    /// Notes leave room for every block of the pool.
-    fn has_room_for_note(&self) -> bool {
-        self.messages.slots() > BLOCKS_IN_FLIGHT
+    /// Puts a note into the ring; gives it back where there are too many.
+    fn push_note(&mut self, note: Message) -> Option<Message> {
+        if self.shared.notes.load(Ordering::Acquire) >= NOTES_IN_FLIGHT {
+            return Some(note);
+        }
+        self.shared.notes.fetch_add(1, Ordering::AcqRel);
+        // Blocks and notes together never exceed the ring.
+        let _ = self.messages.push(note);
+        None
     }
 }
 
 impl BlockReceiver {
     /// The next message, if there is one.
     pub fn receive(&mut self) -> Option<Message> {
-        self.messages.pop().ok()
+        let message = self.messages.pop().ok();
+        if matches!(message, Some(Message::Gap(_) | Message::Session(_))) {
+            self.shared.notes.fetch_sub(1, Ordering::AcqRel);
+        }
+        message
     }
 
     /// Whether no message waits.
@@ -238,11 +231,6 @@ impl BlockReceiver {
         block.clear();
         let _ = self.pool.push(block);
         self.shared.returned.notify_one();
-    }
-
-    /// Whether the source is gone for good.
-    pub fn is_abandoned(&self) -> bool {
-        self.messages.is_abandoned()
     }
 }
 

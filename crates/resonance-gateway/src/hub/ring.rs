@@ -5,6 +5,9 @@ use resonance_plant::{Interpolation, Status, Timestamp};
 /// The most samples a ring grows to.
 pub const RING_SAMPLES_MAX: usize = 1 << 16;
 
+/// A sample that is later than this is not late: its machine's clock was set back.
+const LATE_NS_MAX: i64 = 5_000_000_000;
+
 /// One sample of a ring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -62,19 +65,26 @@ impl Ring {
     }
 
     /// Adds a sample. One that is older than the newest is put in its place; one that repeats a
-    /// source time replaces the sample of that time.
+    /// source time replaces the sample of that time. Returns false where the sample is so much
+    /// older that the machine's clock must have been set back: the past is then forgotten.
     #[inline]
-    pub fn push(&mut self, time: Timestamp, value: f64, status: Status) {
-        let newest = self.slot(0);
-        if self.count > 0 && time.nanos() <= self.time[newest] {
-            self.insert(time, value, status);
-            return;
+    pub fn push(&mut self, time: Timestamp, value: f64, status: Status) -> bool {
+        let newest = self.time[self.slot(0)];
+        if self.count > 0 && time.nanos() <= newest {
+            if newest.saturating_sub(time.nanos()) <= LATE_NS_MAX {
+                self.insert(time, value, status);
+                return true;
+            }
+            self.count = 0;
+            self.push(time, value, status);
+            return false;
         }
         let slot = self.count as usize & (self.capacity() - 1);
         self.time[slot] = time.nanos();
         self.value[slot] = value;
         self.status[slot] = status.0;
         self.count += 1;
+        true
     }
 
     /// The sample `back` places before the newest. `None` past the oldest.
@@ -230,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_begins_a_new_past() {
+        let mut ring = Ring::new(4);
+        assert!(ring.push(ms(60_000), 1.0, Status::GOOD));
+        assert!(ring.push(ms(55_000), 0.5, Status::GOOD), "late");
+        assert!(!ring.push(ms(100), 2.0, Status::GOOD), "set back");
+        assert!(ring.push(ms(200), 3.0, Status::GOOD));
+        assert_eq!(values(&ring), [2.0, 3.0]);
+    }
+
+    #[test]
     fn moments_are_held_or_interpolated() {
         let mut ring = Ring::new(4);
         ring.push(ms(0), 350.0, Status::GOOD);
@@ -262,7 +282,7 @@ mod tests {
         #[test]
         fn growing_changes_nothing_that_is_held(count in 1_i64..200) {
             let mut ring = Ring::new(8);
-            (0..count).for_each(|t| ring.push(ms(t), t as f64, Status::GOOD));
+            (0..count).for_each(|t| assert!(ring.push(ms(t), t as f64, Status::GOOD)));
             let before = values(&ring);
             prop_assert!(ring.grow());
             prop_assert_eq!(values(&ring), before);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use resonance_plant::Clock;
 
@@ -13,24 +13,26 @@ use crate::deployments::fleet::Fleet;
 /// The longest the thread sleeps without a look around.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
 
-/// Runs hub and deployments on the calling thread until told to stop, then once more until
-/// nothing waits.
+/// The longest that models on threads of their own are waited for at the end.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Runs hub and deployments on the calling thread until told to stop and everything that sources
+/// sent is taken and judged.
 pub fn run(mut hub: Hub, mut fleet: Fleet, waker: &Waker, clock: &dyn Clock, stop: &AtomicBool) {
     waker.register();
+    let mut draining_since = None;
     loop {
         let taken = hub.take();
         let judged = fleet.turn(&mut hub);
-        if taken || judged {
-            continue;
+        if stop.load(Ordering::Acquire) && !taken {
+            let since = *draining_since.get_or_insert_with(Instant::now);
+            if !fleet.is_inferring() || since.elapsed() > DRAIN_MAX {
+                return;
+            }
         }
-        if stop.load(Ordering::Acquire) {
-            return;
-        }
-        waker.announce_sleep();
-        if hub.is_idle() && !stop.load(Ordering::Acquire) {
+        if !taken && !judged {
             std::thread::park_timeout(until_due(&fleet, clock));
         }
-        waker.announce_awake();
     }
 }
 

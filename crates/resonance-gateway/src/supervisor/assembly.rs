@@ -233,7 +233,8 @@ fn source_links(
             events: Arc::clone(events),
             counters: Arc::new(SourceCounters::default()),
         };
-        ((link, sender, source.clone()), Inlet::new(receiver, points))
+        let offset = source.kind.keeps_machine_time().then(|| Arc::clone(&link.counters));
+        ((link, sender, source.clone()), Inlet::new(receiver, points, offset))
     };
     plan.sources.iter().map(one).unzip()
 }
@@ -290,6 +291,7 @@ fn recruits(
         let sequence = spool.last_sequence(&deployment.id);
         let member = Deployment::new(deployment, &plan.plant, Arc::clone(face), sequence);
         interest.inputs.extend(member.points().map(|point| (point, at)));
+        interest.gates.extend(member.gate_point().map(|point| (point, at)));
         if let Trigger::Event(point) = deployment.trigger {
             interest.events.push((point, at));
         }
