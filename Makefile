@@ -33,7 +33,7 @@ mosquitto:
 	@tools/ensure-mosquitto
 
 test: onnxruntime peers mosquitto
-	cargo test --profile $(PROFILE) --workspace
+	cargo test --profile $(PROFILE) --workspace --no-fail-fast
 
 lint:
 	cargo fmt --check

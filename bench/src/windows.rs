@@ -162,7 +162,7 @@ fn assemble(
     inferred.store(0, Ordering::Relaxed);
     let points: Vec<PointIndex> = (0..POINTS).map(PointIndex).collect();
     let values = Arc::new(LastValues::new(plant.points.len()));
-    let inlet = Inlet::new(receiver, points.into());
+    let inlet = Inlet::new(receiver, points.into(), None);
     let counters = Arc::new(HubCounters::default());
     let hub = Hub::new(plant, values, vec![inlet], &interest, DEPLOYMENTS, counters);
     let fleet =

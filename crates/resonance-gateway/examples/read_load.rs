@@ -50,11 +50,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut first = None;
     while first.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(seconds)) {
         let Some(message) = receiver.receive() else {
-            waker.announce_sleep();
             if receiver.is_empty() {
                 std::thread::park_timeout(Duration::from_millis(100));
             }
-            waker.announce_awake();
             continue;
         };
         let Message::Block(block) = message else { continue };

@@ -19,12 +19,20 @@ const RECENT_MAX: usize = 1_000;
 /// Events that may wait for the file, or for a slow subscriber.
 const WAITING_MAX: usize = 4_096;
 
+/// What the file's thread is told.
+#[derive(Debug)]
+enum Line {
+    Event(Arc<Event>),
+    /// Answered by dropping the sender, after everything before is written.
+    Flush(SyncSender<()>),
+}
+
 /// Keeps the last events, passes them on, and writes them to a file if asked to.
 #[derive(Debug)]
 pub struct EventLog {
     recent: Mutex<VecDeque<Arc<Event>>>,
     live: broadcast::Sender<Arc<Event>>,
-    file: Option<SyncSender<Arc<Event>>>,
+    file: Option<SyncSender<Line>>,
     /// Events recorded.
     pub recorded: Counter,
     /// Events of severity error.
@@ -52,20 +60,30 @@ impl EventLog {
     /// Where the file cannot be opened for appending.
     pub fn with_file(path: &Path) -> std::io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
-        let (sender, receiver) = sync_channel::<Arc<Event>>(WAITING_MAX);
+        let (sender, receiver) = sync_channel::<Line>(WAITING_MAX);
         let unwritten = Arc::new(Counter::default());
         let failed = Arc::clone(&unwritten);
         std::thread::Builder::new().name("events".into()).spawn(move || {
             let mut out = BufWriter::new(file);
             while let Ok(first) = receiver.recv() {
                 let waiting = std::iter::once(first).chain(receiver.try_iter());
-                for event in waiting {
+                let mut asked = Vec::new();
+                for line in waiting {
+                    let event = match line {
+                        Line::Event(event) => event,
+                        Line::Flush(answer) => {
+                            asked.push(answer);
+                            continue;
+                        }
+                    };
                     let written = serde_json::to_writer(&mut out, &*event)
                         .map_err(std::io::Error::from)
                         .and_then(|()| out.write_all(b"\n"));
                     failed.add(u64::from(written.is_err()));
                 }
                 failed.add(u64::from(out.flush().is_err()));
+                // Dropping the answer's sender is the answer.
+                drop(asked);
             }
         })?;
         Ok(Self { file: Some(sender), unwritten, ..Self::in_memory() })
@@ -75,6 +93,17 @@ impl EventLog {
     pub fn recent(&self, most: usize) -> Vec<Arc<Event>> {
         let recent = self.recent.lock();
         recent.iter().skip(recent.len().saturating_sub(most)).cloned().collect()
+    }
+
+    /// Returns once everything recorded before is in the file, or cannot be.
+    pub fn flush(&self) {
+        let (answer, answered) = sync_channel(0);
+        if let Some(file) = &self.file
+            && file.send(Line::Flush(answer)).is_ok()
+        {
+            // An error says that the answer's sender was dropped: it is done.
+            let _ = answered.recv();
+        }
     }
 
     /// Events from now on.
@@ -101,7 +130,7 @@ impl EventSink for EventLog {
         }
         if let Some(file) = &self.file
             && let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-                file.try_send(Arc::clone(&event))
+                file.try_send(Line::Event(Arc::clone(&event)))
         {
             self.unwritten.add(1);
         }
@@ -132,18 +161,9 @@ mod tests {
         }
         assert_eq!(log.recent(5_000).len(), RECENT_MAX);
         assert_eq!(log.recent(1)[0].at, Timestamp::from_millis(1_099));
-        let EventLog { file, unwritten, .. } = log;
-        drop(file);
-        // The writer ends when its queue is empty; the file then holds every line.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        let lines = loop {
-            let text = std::fs::read_to_string(&path).unwrap();
-            if text.lines().count() == 1_100 || std::time::Instant::now() > deadline {
-                break text;
-            }
-            std::thread::yield_now();
-        };
-        assert_eq!((lines.lines().count(), unwritten.value()), (1_100, 0));
+        log.flush();
+        let lines = std::fs::read_to_string(&path).unwrap();
+        assert_eq!((lines.lines().count(), log.unwritten.value()), (1_100, 0));
         let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
         assert_eq!(first["code"], "data.gap");
         assert_eq!(first["detail"]["count"], 0);

@@ -9,7 +9,7 @@ use resonance_inference::package::VerifiedModel;
 use resonance_inference::{
     Engine, EngineError, GoldenMismatch, Limits, Program, Session, verify_golden,
 };
-use resonance_plant::{Code, ModelUsed, TensorBuf};
+use resonance_plant::{Code, ModelUsed, Signature, TensorBuf};
 
 /// Whether a model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -52,7 +52,9 @@ pub struct ServedModel {
     pub model: Arc<VerifiedModel>,
     /// How results name it.
     pub used: Arc<ModelUsed>,
-    program: Box<dyn Program>,
+    /// What runs it, or why nothing does.
+    program: Result<Box<dyn Program>, EngineError>,
+    signature: Signature,
     sessions: Mutex<Vec<Box<dyn Session>>>,
     state: AtomicU8,
 }
@@ -88,13 +90,47 @@ impl ServedModel {
 
     /// A model whose golden vectors were reproduced.
     pub fn new(model: Arc<VerifiedModel>, used: Arc<ModelUsed>, program: Box<dyn Program>) -> Self {
-        let state = AtomicU8::new(ModelState::Ready as u8);
-        Self { model, used, program, sessions: Mutex::new(Vec::new()), state }
+        let signature = program.signature().clone();
+        Self::made(model, used, signature, Ok(program), ModelState::Ready)
+    }
+
+    /// A model that was refused: known by its name, never ready, with the reason for whoever asks.
+    pub fn refused(model: Arc<VerifiedModel>, reason: &str) -> Self {
+        let manifest = &model.manifest;
+        let signature = Signature {
+            inputs: manifest.inputs.iter().map(|input| input.tensor()).collect(),
+            outputs: manifest.outputs.iter().map(|output| output.tensor()).collect(),
+        };
+        let used = ModelUsed {
+            name: Arc::clone(&manifest.name),
+            version: Arc::clone(&manifest.version),
+            digest: Arc::clone(model.files.digest()),
+            engine: "none".into(),
+            trained_on: Arc::clone(&manifest.training.data),
+            fallback: None,
+        };
+        let error = EngineError::Failed(reason.to_owned());
+        Self::made(model, Arc::new(used), signature, Err(error), ModelState::Failed)
+    }
+
+    fn made(
+        model: Arc<VerifiedModel>,
+        used: Arc<ModelUsed>,
+        signature: Signature,
+        program: Result<Box<dyn Program>, EngineError>,
+        state: ModelState,
+    ) -> Self {
+        let state = AtomicU8::new(state as u8);
+        Self { model, used, program, signature, sessions: Mutex::new(Vec::new()), state }
+    }
+
+    fn program(&self) -> Result<&dyn Program, EngineError> {
+        self.program.as_deref().map_err(Clone::clone)
     }
 
     /// The tensors, as the model declares them.
-    pub fn signature(&self) -> &resonance_plant::Signature {
-        self.program.signature()
+    pub fn signature(&self) -> &Signature {
+        &self.signature
     }
 
     /// Whether it answers.
@@ -116,7 +152,7 @@ impl ServedModel {
     /// # Errors
     /// Where the engine is out of resources.
     pub fn session(&self) -> Result<Box<dyn Session>, EngineError> {
-        self.program.session()
+        self.program()?.session()
     }
 
     /// Runs the model on a pooled session.
@@ -127,7 +163,7 @@ impl ServedModel {
         let pooled = self.sessions.lock().pop();
         let mut session = match pooled {
             Some(session) => session,
-            None => self.program.session()?,
+            None => self.program()?.session()?,
         };
         let done = session.infer(inputs, outputs);
         self.sessions.lock().push(session);

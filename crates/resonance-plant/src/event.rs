@@ -112,6 +112,7 @@ macro_rules! codes {
 codes! {
     GatewayStarted = "gateway.started", Info, "the gateway runs", "";
     GatewayStopped = "gateway.stopped", Info, "the gateway ended as asked", "";
+    GatewayFailed = "gateway.failed", Error, "the gateway's hub ended unexpectedly", "restart the gateway, and report what it wrote to standard error";
     SourceConnected = "source.connected", Info, "a source reached its machine and receives data", "";
     SourceDisconnected = "source.disconnected", Warning, "a source lost its machine and tries again", "check the machine's power, network and server";
     SourceRefused = "source.refused", Error, "the machine refused the session", "check user, password, security policy and whether the machine trusts this gateway's certificate";

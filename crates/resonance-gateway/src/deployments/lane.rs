@@ -12,7 +12,7 @@ use resonance_plant::tensor::Dim;
 use resonance_plant::{Status, Tensor, TensorBuf, Timestamp};
 
 use crate::hub::ingest::Waker;
-use crate::models::ServedModel;
+use crate::models::{ModelState, ServedModel};
 
 /// Rows inferred at once.
 const ROWS_MAX: usize = 64;
@@ -186,6 +186,7 @@ impl Lane {
             Runner::Thread(worker) => match worker.done.try_recv() {
                 Err(TryRecvError::Disconnected) => {
                     self.runner = Runner::Ended;
+                    self.served.set_state(ModelState::Failed);
                     None
                 }
                 answered => answered.ok(),

@@ -318,9 +318,7 @@ impl Hub {
         // A value of the side table counts as changed with every observation.
         let slot = self.values.slot(point).filter(|slot| slot.version > 0);
         let changed = slot.is_none_or(|slot| {
-            slot.kind != kind
-                || slot.value.to_bits() != value.to_bits()
-                || kind == ValueKind::Side
+            slot.kind != kind || slot.value.to_bits() != value.to_bits() || kind == ValueKind::Side
         });
         if !changed {
             return;

@@ -1,6 +1,7 @@
 //! From a plan to a running gateway.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -8,7 +9,9 @@ use std::thread::JoinHandle;
 use resonance_inference::package::VerifiedModel;
 use resonance_inference::package::manifest::WindowSpec;
 use resonance_inference::{Engine, EngineError, Limits};
-use resonance_plant::{Clock, Code, Event, EventSink, LastValues, ModelUsed, PointIndex, Value};
+use resonance_plant::{
+    Clock, Code, Event, EventSink, LastValues, ModelUsed, PointIndex, Status, Value,
+};
 use tokio::sync::watch;
 
 use super::running::{Gateway, SinkFace, SourceFace};
@@ -21,7 +24,7 @@ use crate::events::EventLog;
 use crate::hub::core::{Hub, HubCounters, Inlet, Interest};
 use crate::hub::ingest::{BlockSender, Waker, channel};
 use crate::hub::run;
-use crate::models::{Models, ServedModel};
+use crate::models::{ModelState, Models, ServedModel};
 use crate::plan::{DeploymentPlan, Fallback, Plan, SourcePlan, Trigger};
 use crate::results::Results;
 use crate::servers;
@@ -98,8 +101,14 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     );
     let fleet =
         Fleet::new(members, lanes, results.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
+    let watch = HubWatch {
+        clock: Arc::clone(&clock),
+        events: Arc::clone(&sink_events),
+        faces: faces.clone(),
+        values: Arc::clone(&values),
+    };
     let hub_stop = Arc::new(AtomicBool::new(false));
-    let hub_thread = spawn_hub(hub, fleet, &waker, &clock, &hub_stop)?;
+    let hub_thread = spawn_hub(hub, fleet, &waker, watch, &hub_stop)?;
 
     let deployments =
         Faces::new(faces, waker.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
@@ -124,16 +133,12 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         sink_tasks: Vec::new(),
         servers: Arc::default(),
         stop: watch::channel(false).0,
+        sink_stop: watch::channel(false).0,
     };
     gateway.sources = Arc::new(links.iter().map(|(link, ..)| SourceFace::of(link)).collect());
-    gateway.start_sinks(&plan)?;
-    if let Err(error) = servers::start(&plan.servers, &gateway.context(), &gateway.servers).await {
+    if let Err(error) = gateway.connect(&plan, links).await {
         gateway.stop().await;
-        return Err(error.into());
-    }
-    for (link, sender, source) in links {
-        let stop = gateway.stop.subscribe();
-        gateway.source_threads.push(spawn_source(&source, link, sender, stop)?);
+        return Err(error);
     }
     sink_events.record(Event::new(clock.now(), Code::GatewayStarted, "gateway", "started"));
     Ok(gateway)
@@ -191,7 +196,14 @@ impl Catalogue {
                 let message = format!("{} carries no signature", model.files.digest());
                 report(Code::ModelUnsigned, &model, message);
             }
-            let Some(engine) = engine else { continue };
+            let engine = match engine {
+                Some(engine) => engine,
+                None => {
+                    let reason = "no usable ONNX Runtime library was found";
+                    served.push(Arc::new(ServedModel::refused(model, reason)));
+                    continue;
+                }
+            };
             match ServedModel::load(Arc::clone(&model), engine.as_ref(), &options.limits) {
                 Ok(loaded) => {
                     let message = format!(
@@ -204,14 +216,19 @@ impl Catalogue {
                     report(Code::ModelLoaded, &model, message);
                     served.push(Arc::new(loaded));
                 }
-                Err(refused) => report(refused.code(), &model, refused.to_string()),
+                Err(refused) => {
+                    report(refused.code(), &model, refused.to_string());
+                    let known = ServedModel::refused(model, &refused.to_string());
+                    served.push(Arc::new(known));
+                }
             }
         }
         Self { models: Models::new(served) }
     }
 
     fn find(&self, model: &VerifiedModel) -> Option<&Arc<ServedModel>> {
-        self.models.find(&model.manifest.name, Some(&model.manifest.version))
+        let found = self.models.find(&model.manifest.name, Some(&model.manifest.version))?;
+        (found.state() == ModelState::Ready).then_some(found)
     }
 }
 
@@ -361,17 +378,45 @@ fn lanes(
     (lanes, members)
 }
 
+/// Runs hub and deployments on a thread. Should they panic, every deployment is faulted and an
+/// event says so: nothing they gave last may pass for current.
 fn spawn_hub(
     hub: Hub,
     fleet: Fleet,
     waker: &Waker,
-    clock: &Arc<dyn Clock>,
+    watch: HubWatch,
     stop: &Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>, std::io::Error> {
-    let (waker, clock, stop) = (waker.clone(), Arc::clone(clock), Arc::clone(stop));
-    std::thread::Builder::new()
-        .name("hub".into())
-        .spawn(move || run::run(hub, fleet, &waker, clock.as_ref(), &stop))
+    let (waker, stop) = (waker.clone(), Arc::clone(stop));
+    std::thread::Builder::new().name("hub".into()).spawn(move || {
+        let clock = Arc::clone(&watch.clock);
+        let ran = AssertUnwindSafe(|| run::run(hub, fleet, &waker, clock.as_ref(), &stop));
+        if catch_unwind(ran).is_err() {
+            watch.tell();
+        }
+    })
+}
+
+/// What is left to do when the hub is gone.
+struct HubWatch {
+    clock: Arc<dyn Clock>,
+    events: Arc<dyn EventSink>,
+    faces: Vec<Arc<Face>>,
+    values: Arc<LastValues>,
+}
+
+impl HubWatch {
+    fn tell(&self) {
+        for face in &self.faces {
+            face.set_state(DeploymentState::Faulted, "the hub ended unexpectedly");
+        }
+        for point in 0..self.values.len() {
+            // The hub was the columns' only writer, and it is gone.
+            self.values.write_status(PointIndex(point as u32), Status::BAD_INTERNAL_ERROR);
+        }
+        let message = "the hub ended unexpectedly; nothing is observed or judged any more";
+        self.events.record(Event::new(self.clock.now(), Code::GatewayFailed, "gateway", message));
+    }
 }
 
 fn spawn_source(
@@ -404,6 +449,17 @@ impl SourceFace {
 }
 
 impl Gateway {
+    /// Starts what talks to the world: sinks, servers, then sources.
+    async fn connect(&mut self, plan: &Plan, links: Vec<SourceLink>) -> Result<(), StartError> {
+        self.start_sinks(plan)?;
+        servers::start(&plan.servers, &self.context(), &self.servers).await?;
+        for (link, sender, source) in links {
+            let stop = self.stop.subscribe();
+            self.source_threads.push(spawn_source(&source, link, sender, stop)?);
+        }
+        Ok(())
+    }
+
     fn start_sinks(&mut self, plan: &Plan) -> Result<(), StartError> {
         let Some(spool) = &self.spool else { return Ok(()) };
         let mut faces = Vec::new();
@@ -416,7 +472,7 @@ impl Gateway {
                 events: Arc::clone(&self.events) as Arc<dyn EventSink>,
                 counters: Arc::clone(&counters),
             };
-            let stop = self.stop.subscribe();
+            let stop = self.sink_stop.subscribe();
             let (events, clock, id) =
                 (Arc::clone(&self.events), Arc::clone(&self.clock), Arc::clone(&sink.id));
             let running = sinks::build(sink).run(delivery, stop);

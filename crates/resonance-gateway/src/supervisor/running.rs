@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use resonance_plant::{Clock, Code, Event, EventSink, LastValues, Plant, Timestamp};
 use tokio::sync::watch;
@@ -17,7 +18,15 @@ use crate::models::Models;
 use crate::results::Results;
 use crate::servers::{Context, RunningServers};
 use crate::spool::Spool;
-use crate::status::{SinkCounters, SinkStatus, SourceCounters, SourceStatus, SpoolStatus, Status};
+use crate::status::{
+    Connection, SinkCounters, SinkStatus, SourceCounters, SourceStatus, SpoolStatus, Status,
+};
+
+/// How long sinks may still deliver when the gateway stops.
+const DELIVERY_MAX: Duration = Duration::from_secs(2);
+
+/// How often it is seen whether they have.
+const DELIVERY_LOOK: Duration = Duration::from_millis(10);
 
 /// A running gateway. Ends only with [`Gateway::stop`].
 pub struct Gateway {
@@ -40,7 +49,10 @@ pub struct Gateway {
     pub(super) source_threads: Vec<JoinHandle<()>>,
     pub(super) sink_tasks: Vec<tokio::task::JoinHandle<()>>,
     pub(super) servers: Arc<RunningServers>,
+    /// Ends sources.
     pub(super) stop: watch::Sender<bool>,
+    /// Ends sinks, after everything else.
+    pub(super) sink_stop: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -143,6 +155,8 @@ impl Gateway {
         run::stop(&self.hub_stop, &self.waker);
         join_all(self.hub_thread.take().into_iter().collect()).await;
         self.servers.stop().await;
+        self.wait_for_sinks().await;
+        let _ = self.sink_stop.send(true);
         for task in std::mem::take(&mut self.sink_tasks) {
             // A sink that panicked has said so on standard error.
             let _ = task.await;
@@ -151,6 +165,21 @@ impl Gateway {
         self.events.record(Event::new(now, Code::GatewayStopped, "gateway", "stopped"));
         if let Some(spool) = self.spool.take().and_then(Arc::into_inner) {
             let _ = tokio::task::spawn_blocking(move || spool.close()).await;
+        }
+        let events = Arc::clone(&self.events);
+        let _ = tokio::task::spawn_blocking(move || events.flush()).await;
+    }
+
+    /// Gives sinks that have their system a moment to deliver what the hub gave last; what they
+    /// do not manage stays in the spool.
+    async fn wait_for_sinks(&self) {
+        let end = tokio::time::Instant::now() + DELIVERY_MAX;
+        let is_behind = |sink: &SinkFace| {
+            let counters = &sink.counters;
+            counters.connection.value() == Connection::Connected && counters.waiting.value() > 0
+        };
+        while self.sinks.iter().any(is_behind) && tokio::time::Instant::now() < end {
+            tokio::time::sleep(DELIVERY_LOOK).await;
         }
     }
 }

@@ -40,7 +40,9 @@ pub(super) fn check(root: &Node<'_>, folder: &Path, out: &mut Diagnostics) {
         sinks::check(&mut check, &sink);
     }
     servers::check(&mut check, root);
-    if !["source", "deployment", "model", "server"].iter().any(|key| root.has(key)) {
+    let runs_nothing = !["source", "deployment", "model", "server"].iter().any(|key| root.has(key));
+    // A misspelt key is told as such; that nothing is left to run follows from it.
+    if runs_nothing && check.out.errors() == 0 {
         check.warning(
             Mistake::MissingKey,
             &root.place,

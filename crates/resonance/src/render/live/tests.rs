@@ -80,7 +80,7 @@ fn gateway() -> Status {
         started_at: Timestamp::from_millis(START - 83_000),
         version: "0.1.0",
         sources: vec![],
-        hub: HubStatus { observations: 12_345, blocks: 100, gaps: 1 },
+        hub: HubStatus { observations: 12_345, blocks: 100, gaps: 1, rewinds: 0 },
         deployments: vec![deployment],
         sinks: vec![sink],
         servers: vec![],
