@@ -14,7 +14,7 @@ NOTE = ("The same ONNX file, one row of 32 numbers as JSON, the same client "
         "(`resonance-bench requests`: keep-alive, a thread a connection), server and client on "
         "the same cores. Rounds alternate and the median round counts. MLServer 1.7.1 runs a "
         "small runtime that calls ONNX Runtime (`bench/mlserver_runtime.py`) without worker "
-        "processes, which is its fastest way here. The echo is an empty server on the same HTTP "
+        "processes. The echo is an empty server on the same HTTP "
         "library that answers the request's body.")
 MLSERVER = ROOT / ".cache" / "bench" / "bin" / "mlserver"
 
