@@ -41,9 +41,8 @@ lint:
 	cargo clippy --profile $(PROFILE) --workspace --all-targets -- -D warnings
 
 # BENCH_ARGS="--full --only rest"; MLServer is compared with where .cache/bench has it.
-bench: build peers mosquitto $(BENCH_PEERS)/.installed
-	cargo build --profile $(PROFILE) -p resonance-bench
-	cargo build --profile $(PROFILE) -p resonance-gateway --example read_load
+bench: onnxruntime peers mosquitto $(BENCH_PEERS)/.installed
+	cargo build --profile $(PROFILE) -p resonance -p resonance-bench -p resonance-gateway --bins --example read_load
 	$(RESONANCE_PEERS_PYTHON) bench/run.py $(BENCH_ARGS)
 
 $(BENCH_PEERS)/.installed: bench/requirements.txt
