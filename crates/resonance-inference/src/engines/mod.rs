@@ -4,12 +4,23 @@
 //! session from it. All of it is synchronous: where inference runs is the caller's decision.
 
 pub mod onnxruntime;
+mod registry;
+#[cfg(test)]
+pub(crate) mod sample;
+mod signature;
+#[cfg(feature = "tract")]
+pub mod tract;
 
 use resonance_plant::{Signature, TensorBuf};
 
+use crate::onnx::{self, OnnxSummary};
 use crate::package::VerifiedModel;
 
 pub use onnxruntime::OnnxRuntime;
+pub use registry::EngineKind;
+pub use signature::{Declared, agree, check_inputs, signature_of};
+#[cfg(feature = "tract")]
+pub use tract::Tract;
 
 /// Bounds on what an engine accepts.
 #[derive(Clone, Debug)]
@@ -91,6 +102,14 @@ pub enum EngineError {
         /// `domain:operator` of each.
         operators: Vec<String>,
     },
+    /// The engine has the model's operators, but not in this form.
+    #[error("{engine} cannot run the model: {reason}")]
+    Unsupported {
+        /// Which engine.
+        engine: String,
+        /// What it says.
+        reason: String,
+    },
     /// The model asks for other files.
     #[error(
         "the model keeps data in the file {path:?}, which is not read; keep all data in the ONNX \
@@ -133,4 +152,23 @@ pub enum EngineError {
     /// The engine failed.
     #[error("the engine failed: {0}")]
     Failed(String),
+}
+
+/// A package's ONNX file: its name and content.
+fn model_file(model: &VerifiedModel) -> Result<(&str, &[u8]), EngineError> {
+    let file = &*model.manifest.model;
+    let bytes = model.files.file(file).ok_or_else(|| EngineError::NotAModel {
+        file: file.into(),
+        reason: "the package does not hold it".into(),
+    })?;
+    Ok((file, bytes))
+}
+
+/// Looks into an ONNX file, and refuses one that keeps data elsewhere.
+fn inspect_whole(file: &str, bytes: &[u8], limits: &Limits) -> Result<OnnxSummary, EngineError> {
+    let summary = onnx::inspect(file, bytes, limits)?;
+    match summary.external.first() {
+        Some(path) => Err(EngineError::ExternalData { path: path.clone() }),
+        None => Ok(summary),
+    }
 }

@@ -21,7 +21,7 @@ use ort::session::builder::GraphOptimizationLevel;
 pub use library::{LIBRARY_VARIABLE, MINOR_MIN};
 
 use super::{Engine, EngineError, Limits, Program};
-use crate::onnx::{self, OnnxSummary};
+use crate::onnx::OnnxSummary;
 use crate::package::VerifiedModel;
 use library::unavailable;
 use program::OnnxProgram;
@@ -102,15 +102,8 @@ impl Engine for OnnxRuntime {
         model: &VerifiedModel,
         limits: &Limits,
     ) -> Result<Box<dyn Program>, EngineError> {
-        let file = &*model.manifest.model;
-        let bytes = model.files.file(file).ok_or_else(|| EngineError::NotAModel {
-            file: file.into(),
-            reason: "the package does not hold it".into(),
-        })?;
-        let summary = onnx::inspect(file, bytes, limits)?;
-        if let Some(path) = summary.external.first() {
-            return Err(EngineError::ExternalData { path: path.clone() });
-        }
+        let (file, bytes) = super::model_file(model)?;
+        let summary = super::inspect_whole(file, bytes, limits)?;
         self.refuse_foreign(&summary)?;
         let session =
             self.session(bytes, limits).map_err(|error| self.refusal(file, &error, &summary))?;

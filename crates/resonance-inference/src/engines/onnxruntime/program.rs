@@ -9,7 +9,9 @@ use resonance_plant::tensor::Dim;
 use resonance_plant::{ElementType, Signature, TensorBuf, TensorSpec};
 
 use super::calls::{Calls, Refusal};
-use crate::engines::{EngineError, Limits, Program, Session};
+use crate::engines::{
+    Declared, EngineError, Limits, Program, Session, agree, check_inputs, signature_of,
+};
 use crate::onnx::element_type;
 use crate::package::Manifest;
 
@@ -38,26 +40,13 @@ impl OnnxProgram {
         manifest: &Manifest,
         limits: &Limits,
     ) -> Result<Self, EngineError> {
-        let inputs: Vec<TensorSpec> = manifest.inputs.iter().map(|input| input.tensor()).collect();
-        let outputs: Vec<TensorSpec> = manifest.outputs.iter().map(|out| out.tensor()).collect();
-        for outlet in session.inputs() {
-            if !inputs.iter().any(|spec| *spec.name == *outlet.name()) {
-                return Err(EngineError::SignatureClash {
-                    tensor: outlet.name().to_owned(),
-                    manifest: "nothing of it".into(),
-                    model: format!("that it is an input {}", described(outlet)),
-                });
-            }
-        }
-        let agree = |specs: &[TensorSpec], outlets: &[Outlet]| {
-            specs.iter().try_for_each(|spec| check(spec, outlets))
-        };
-        agree(&inputs, session.inputs())?;
-        agree(&outputs, session.outputs())?;
+        let signature = signature_of(manifest);
+        let declared = |outlets: &[Outlet]| outlets.iter().map(declared).collect::<Vec<_>>();
+        agree(&signature, &declared(session.inputs()), &declared(session.outputs()))?;
         let model = Model {
-            inputs: names(&inputs)?,
-            outputs: names(&outputs)?,
-            signature: Signature { inputs, outputs },
+            inputs: names(&signature.inputs)?,
+            outputs: names(&signature.outputs)?,
+            signature,
             session,
             elements_max: limits.tensor_elements_max,
         };
@@ -105,53 +94,17 @@ impl Session for OnnxSession {
     }
 }
 
-fn check_inputs(specs: &[TensorSpec], inputs: &TensorBuf) -> Result<(), EngineError> {
-    if specs.len() != inputs.tensors.len() {
-        let absent = specs.get(inputs.tensors.len());
-        return Err(EngineError::Input {
-            tensor: absent.map_or_else(|| "-".into(), |spec| spec.name.to_string()),
-            expected: format!("one of {} tensors", specs.len()),
-            actual: format!("one of {}", inputs.tensors.len()),
-        });
-    }
-    for (spec, tensor) in specs.iter().zip(&inputs.tensors) {
-        if spec.element != tensor.element || !spec.accepts_shape(&tensor.shape) {
-            return Err(EngineError::Input {
-                tensor: spec.name.to_string(),
-                expected: spec.to_string(),
-                actual: format!("{}{:?}", tensor.element, tensor.shape),
-            });
+fn declared(outlet: &Outlet) -> Declared {
+    let (element, shape) = match outlet.dtype() {
+        // A shape of no dimensions is also what the library says where the model states none.
+        ValueType::Tensor { ty, shape, .. } if shape.is_empty() => (protocol_type(*ty), None),
+        ValueType::Tensor { ty, shape, .. } => {
+            let dim = |size: &i64| usize::try_from(*size).map_or(Dim::Any, Dim::Fixed);
+            (protocol_type(*ty), Some(shape.iter().map(dim).collect()))
         }
-    }
-    Ok(())
-}
-
-/// Whether the manifest says of a tensor what the model says, or less: a dimension that the model
-/// leaves open may be fixed by the manifest, never the other way round.
-fn check(spec: &TensorSpec, outlets: &[Outlet]) -> Result<(), EngineError> {
-    let clash = |model: String| EngineError::SignatureClash {
-        tensor: spec.name.to_string(),
-        manifest: spec.to_string(),
-        model,
+        _ => (None, None),
     };
-    let Some(outlet) = outlets.iter().find(|outlet| *spec.name == *outlet.name()) else {
-        let known: Vec<&str> = outlets.iter().map(Outlet::name).collect();
-        return Err(clash(format!("has no such tensor, only {}", known.join(", "))));
-    };
-    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-        return Err(clash(described(outlet)));
-    };
-    let element = protocol_type(*ty);
-    let dims_agree = shape.len() == spec.shape.len()
-        && shape.iter().zip(&spec.shape).all(|(model, manifest)| match manifest {
-            Dim::Any => *model < 0,
-            Dim::Fixed(size) => *model < 0 || usize::try_from(*model) == Ok(*size),
-        });
-    // A shape of no dimensions is also what the library says where the model states none.
-    if element != Some(spec.element) || !(dims_agree || shape.is_empty()) {
-        return Err(clash(described(outlet)));
-    }
-    Ok(())
+    Declared { name: outlet.name().to_owned(), element, shape, shown: described(outlet) }
 }
 
 /// `FP32[-1, 30, 24]`, as the manifest would write it.
