@@ -1,10 +1,11 @@
 //! The closed lists: kinds of equipment and kinds of industrial model. The published summaries
-//! name only some of them; the lists are this product's own reading (docs/specs).
+//! name only some of them; the lists are this product's own reading. What each one means is a
+//! data file under `classes/` ([`crate::definition`]).
 
 use std::fmt;
 
 macro_rules! closed_list {
-    ($(#[$doc:meta])* $list:ident { $($(#[$item_doc:meta])* $item:ident = $name:literal,)* }) => {
+    ($(#[$doc:meta])* $list:ident from $folder:literal { $($(#[$item_doc:meta])* $item:ident = $name:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -23,6 +24,15 @@ macro_rules! closed_list {
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|member| member.name() == name)
             }
+
+            /// Its data file under `classes/`, TOML.
+            pub(crate) const fn file(self) -> &'static str {
+                match self {
+                    $(Self::$item => include_str!(concat!(
+                        "../../../classes/", $folder, "/", $name, ".toml"
+                    )),)*
+                }
+            }
         }
 
         impl fmt::Display for $list {
@@ -35,7 +45,7 @@ macro_rules! closed_list {
 
 closed_list! {
     /// A kind of equipment; fixes which points an asset is expected to have.
-    EquipmentClass {
+    EquipmentClass from "equipment" {
         /// UA/MachineTool and UA/CNC, MTConnect.
         CncMachineTool = "cnc_machine_tool",
         /// UA/PlasticsRubber.
@@ -65,7 +75,7 @@ closed_list! {
 
 closed_list! {
     /// A kind of industrial model; fixes the meaning of its outputs.
-    ModelCategory {
+    ModelCategory from "models" {
         /// When a part will need service.
         PredictiveMaintenance = "predictive_maintenance",
         /// How long a part will last.

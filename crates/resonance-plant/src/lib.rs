@@ -7,6 +7,7 @@
 pub mod asset;
 pub mod class;
 pub mod clock;
+pub mod definition;
 pub mod event;
 pub mod last_values;
 pub mod observation;
@@ -21,6 +22,7 @@ pub mod value;
 pub use asset::{Asset, AssetId, Interpolation, Plant, Point, PointIndex, Range};
 pub use class::{EquipmentClass, ModelCategory};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use definition::{CategoryDefinition, ClassDefinition};
 pub use event::{Code, Event, EventSink, Principal, Role, Severity};
 pub use last_values::LastValues;
 pub use observation::{BLOCK_CAPACITY, Block, Observation};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use resonance_plant::{EquipmentClass, definition::OWN_READING};
 
 use super::{CliError, Exit, Format, output};
 use crate::config::{self, PlantText, Purpose, ReadError};
@@ -19,6 +20,11 @@ pub(crate) enum Command {
     /// Print a commented plant file to begin with.
     #[command(after_help = "Example:\n  resonance plant example > plant.toml")]
     Example,
+    /// List the equipment classes, or say what one expects of an asset.
+    ///
+    /// The classes and their points are Resonance's own reading: the standard's text is not public.
+    #[command(after_help = CLASSES_EXAMPLES)]
+    Classes(ClassesArgs),
     /// Print the JSON Schema of plant files, for editors.
     ///
     /// Editors with TOML support (taplo, Even Better TOML) complete and check a plant file whose
@@ -34,6 +40,22 @@ Examples:
   resonance plant check plant.toml --strict     warnings fail, too
 
 Exit codes: 0 the plant may run, 1 it may not, 2 the file cannot be read";
+
+const CLASSES_EXAMPLES: &str = "\
+Examples:
+  resonance plant classes
+  resonance plant classes cnc_machine_tool
+  resonance plant classes industrial_robot --format json | jq -r '.point[].semantic_id'";
+
+#[derive(Debug, Args)]
+pub(crate) struct ClassesArgs {
+    /// The class to describe.
+    #[arg(value_name = "CLASS")]
+    name: Option<String>,
+    /// For people or for programs.
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -51,6 +73,7 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Check(args) => return check(&args),
+        Command::Classes(args) => classes(&args)?,
         Command::Example => output::print(config::EXAMPLE)?,
         Command::Schema => output::print_json(&config::schema::plant_file())?,
     }
@@ -71,6 +94,70 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
         }
     }
     Ok(if fails { Exit::Failed } else { Exit::Done }.into())
+}
+
+fn classes(args: &ClassesArgs) -> Result<(), CliError> {
+    let Some(name) = &args.name else {
+        let all: Vec<_> = EquipmentClass::ALL.iter().map(|class| class.definition()).collect();
+        return match args.format {
+            Format::Json => {
+                output::print_json(&serde_json::json!({ "note": OWN_READING, "classes": all }))
+            }
+            Format::Text => {
+                let lines: String = all
+                    .iter()
+                    .map(|class| format!("{:26}{}\n", class.id.name(), class.title))
+                    .collect();
+                output::print(&format!("{lines}\n{OWN_READING}.\n"))
+            }
+        };
+    };
+    let class = EquipmentClass::from_name(name).ok_or_else(|| {
+        let names = EquipmentClass::ALL.iter().map(|class| class.name());
+        let near = config::nearest(name, names.clone())
+            .map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        let names: Vec<&str> = names.collect();
+        CliError::Refused(format!(
+            "no class is called {name:?}{near} (classes: {})",
+            names.join(", ")
+        ))
+    })?;
+    match args.format {
+        Format::Json => output::print_json(class.definition()),
+        Format::Text => output::print(&described(class)),
+    }
+}
+
+/// What a class expects, for people.
+fn described(class: EquipmentClass) -> String {
+    let class = class.definition();
+    let mut text = format!(
+        "{} ({})\n{}\nNames from: {}\n",
+        class.title,
+        class.id,
+        class.source,
+        class.follows.join(", ")
+    );
+    for point in &class.points {
+        let need = if point.required { "required" } else { "optional" };
+        let unit = match (point.quantity, point.unit) {
+            (Some(quantity), Some(unit)) => {
+                format!("{quantity}, {} ({})", unit.code(), unit.symbol())
+            }
+            (Some(quantity), None) => quantity.to_string(),
+            (None, _) => format!("{:?}", point.kind).to_lowercase(),
+        };
+        let per = point.component.as_ref().map_or_else(String::new, |c| format!(", one per {c}"));
+        let found = match point.found_in.as_slice() {
+            [] => "name unverified".to_owned(),
+            found => found.join(", "),
+        };
+        text += &format!(
+            "\n{}  {need}\n    {}: {unit}{per}\n    {found}\n",
+            point.semantic_id, point.meaning
+        );
+    }
+    text + &format!("\n{OWN_READING}.\n")
 }
 
 impl From<ReadError> for CliError {

@@ -59,6 +59,8 @@ pub(crate) enum Mistake {
     Unbound,
     /// A model's input for which the asset has several points.
     Ambiguous,
+    /// An asset without what its class expects.
+    ClassNotMet,
     /// A value that passed every check and was refused nevertheless: a mistake of ours.
     Unexpected,
 }

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use diagnostic::{Diagnostic, Diagnostics, Mistake, Place};
 use document::Document;
 use element::PlantFile;
+pub(crate) use nearest::nearest;
 pub(crate) use report::Report;
 pub(crate) use resolve::Purpose;
 use resonance_gateway::plan::Plan;

@@ -1,6 +1,7 @@
 //! `[[asset]]` and `[[asset.point]]`.
 
-use resonance_plant::{DataType, QuantityKind, SemanticId, Unit};
+use resonance_plant::definition::OWN_READING;
+use resonance_plant::{DataType, EquipmentClass, QuantityKind, SemanticId, Unit};
 
 use super::addresses::node_id_problem;
 use super::{Check, Diagnostic, Mistake};
@@ -8,6 +9,7 @@ use crate::config::document::Node;
 
 pub(super) fn check(check: &mut Check<'_, '_>, asset: &Node<'_>) {
     source_exists(check, asset);
+    class_is_met(check, asset);
     for point in asset.list("point") {
         point_source(check, asset, &point);
         unit_measures(check, &point);
@@ -19,6 +21,61 @@ pub(super) fn check(check: &mut Check<'_, '_>, asset: &Node<'_>) {
         range_is_one(check, &point);
         deadband(check, &point);
         check.at_least_one(&point, &["max_age_ms", "sampling_ms"]);
+    }
+}
+
+/// Warns of what the asset's class expects and the asset lacks. A point without a semantic id may
+/// be anything, so an asset may have more than its file says: no error.
+fn class_is_met(check: &mut Check<'_, '_>, asset: &Node<'_>) {
+    let Some((name, node)) = asset.text_at("class") else { return };
+    let Some(class) = EquipmentClass::from_name(name) else { return };
+    let definition = class.definition();
+    let points = asset.list("point");
+    let meant = |point: &Node<'_>| point.text_at("semantic_id").map(|(id, _)| id.to_owned());
+    let has: Vec<Option<String>> = points.iter().map(meant).collect();
+    let lacks: Vec<String> = definition
+        .points
+        .iter()
+        .filter(|point| point.required)
+        .filter(|point| !has.iter().flatten().any(|id| id == point.semantic_id.as_str()))
+        .map(|point| format!("{} ({})", point.semantic_id, point.meaning))
+        .collect();
+    if !lacks.is_empty() {
+        let message = format!("the asset lacks points that a {name} is expected to have");
+        check.out.push(
+            Diagnostic::warning(Mistake::ClassNotMet, &node.place, message)
+                .candidates(lacks)
+                .remedy(format!(
+                    "give its points these semantic ids, or leave `class` out; `resonance plant \
+                     classes {name}` lists what the class expects ({OWN_READING})"
+                )),
+        );
+    }
+    for (point, id) in points.iter().zip(&has) {
+        let expected =
+            definition.points.iter().find(|e| id.as_deref() == Some(e.semantic_id.as_str()));
+        let Some(expected) = expected else { continue };
+        let data_type =
+            point.text_at("type").and_then(|(n, at)| Some((DataType::from_name(n)?, at)));
+        if let Some((data_type, at)) = data_type
+            && !expected.kind.admits(data_type)
+        {
+            let message =
+                format!("{} is not of type {} in a {name}", expected.semantic_id, data_type.name());
+            check.warning(Mistake::ClassNotMet, &at.place, message, "correct type or semantic id");
+        }
+        let unit = point.text_at("unit").and_then(|(code, at)| Some((Unit::from_code(code)?, at)));
+        if let (Some((unit, at)), Some(quantity)) = (unit, expected.quantity)
+            && !unit.measures(quantity)
+        {
+            let message = format!(
+                "{} is a {quantity} for a {name}; {} ({}) measures none",
+                expected.semantic_id,
+                unit.code(),
+                unit.name()
+            );
+            check.warning(Mistake::ClassNotMet, &at.place, message, "correct unit or semantic id");
+        }
     }
 }
 

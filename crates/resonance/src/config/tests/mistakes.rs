@@ -288,3 +288,30 @@ fn more_mistakes_than_anyone_reads_are_counted() {
     assert!(report.render(false).contains("and 4000 more"));
     assert_eq!(report.to_json()["errors"], 5_000);
 }
+
+#[test]
+fn an_asset_that_lacks_what_its_class_expects_is_told() {
+    let classed = SOUND.replacen("id = \"mill\"", "id = \"mill\"\nclass = \"cnc_machine_tool\"", 1);
+    let complete = "\n[[asset.point]]\nname = \"speed\"\ntype = \"float64\"\nunit = \"RPM\"\n\
+        semantic_id = \"urn:resonance:cnc:spindle:speed\"\naddress = \"ns=2;i=8\"\n\
+        \n[[asset.point]]\nname = \"feed\"\ntype = \"float64\"\nunit = \"H81\"\n\
+        semantic_id = \"urn:resonance:cnc:path:feed-rate\"\naddress = \"ns=2;i=9\"\n\
+        \n[[asset.point]]\nname = \"doing\"\ntype = \"int32\"\n\
+        semantic_id = \"urn:resonance:cnc:execution\"\naddress = \"ns=2;i=10\"\n\n[[sink]]";
+    let whole = classed.replacen("\n[[sink]]", complete, 1);
+    assert_eq!(checked(&whole).render(false), "", "nothing is said where nothing is amiss");
+
+    let lacking = whole.replacen("cnc:spindle:speed", "cnc:spindle:sped", 1);
+    let report = checked(&lacking);
+    assert!(report.is_valid() && report.warnings() == 1, "{}", report.render(false));
+    let said = report.render(false);
+    assert!(said.contains("urn:resonance:cnc:spindle:speed (Speed of the spindle)"), "{said}");
+    assert!(said.contains("own reading"), "{said}");
+
+    let wrong_unit = whole.replacen("\"RPM\"", "\"CEL\"", 1);
+    let said = checked(&wrong_unit).render(false);
+    assert!(said.contains("is a rotational_speed") && said.contains("CEL"), "{said}");
+
+    let unknown = classed.replace("cnc_machine_tool", "cnc_machine_tol");
+    check_text(&unknown, M::InvalidValue, "\"cnc_machine_tol\"", Some("cnc_machine_tool"));
+}
