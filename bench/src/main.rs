@@ -4,6 +4,7 @@
 //! ```text
 //! resonance-bench windows [SECONDS]                             blocks into windows
 //! resonance-bench reads URL SECONDS NODE...                     ages of values that Read returns
+//! resonance-bench spool RESULTS BROKER_URL                      result spool and MQTT sink
 //! resonance-bench requests HOST:PORT PATH BODY_FILE SECONDS CONNECTIONS   HTTP requests
 //! resonance-bench echo                                          an HTTP server that echoes
 //! ```
@@ -11,6 +12,7 @@
 mod echo;
 mod reads;
 mod requests;
+mod spool;
 mod windows;
 
 use std::process::ExitCode;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "resonance-bench windows | reads | requests | echo; see its source";
+const USAGE: &str = "resonance-bench windows | reads | spool | requests | echo; see its source";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +44,7 @@ fn run(arguments: &[&str]) -> Result<serde_json::Value, Failure> {
         ["reads", url, seconds, nodes @ ..] if !nodes.is_empty() => {
             reads::reads(url, Duration::from_secs_f64(seconds.parse()?), nodes)
         }
+        ["spool", results, broker] => spool::spool(results.parse()?, broker),
         ["requests", address, path, body, seconds, connections] => {
             let body = std::fs::read(body)?;
             let duration = Duration::from_secs_f64(seconds.parse()?);

@@ -23,6 +23,11 @@ pub const QUEUE_MAX: usize = 16_384;
 const BATCH_MAX: usize = 2_048;
 /// Bytes of payload in one transaction, about.
 const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Fewer than this in a batch, and the thread waits once for more: a transaction costs as much as
+/// writing a dozen results.
+const BATCH_MIN: usize = 64;
+/// How long it waits.
+const LINGER: Duration = Duration::from_millis(1);
 /// How often acknowledged results are deleted and places kept.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
 /// How long a disk that failed is left alone.
@@ -230,16 +235,29 @@ impl Worker {
             Err(RecvTimeoutError::Timeout) => return false,
             Err(RecvTimeoutError::Disconnected) => return true,
         };
-        let mut bytes = 0;
-        let mut message = Some(first);
-        while let Some(next) = message {
-            if let Message::Result(record) = next {
-                bytes += self.encode(record);
-            }
-            let room = self.pending.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX;
-            message = if room { self.queue.try_recv().ok() } else { None };
+        let mut bytes = match first {
+            Message::Result(record) => self.encode(record),
+            Message::Wake => 0,
+        };
+        self.take_queued(&mut bytes);
+        if self.pending.len() < BATCH_MIN && !self.shared.closing() {
+            // The end of the spool unparks this.
+            std::thread::park_timeout(LINGER);
+            self.take_queued(&mut bytes);
         }
         false
+    }
+
+    /// Takes what is in the queue, as far as the batch has room.
+    fn take_queued(&mut self, bytes: &mut usize) {
+        while self.pending.len() < BATCH_MAX
+            && *bytes < BATCH_BYTES_MAX
+            && let Ok(message) = self.queue.try_recv()
+        {
+            if let Message::Result(record) = message {
+                *bytes += self.encode(record);
+            }
+        }
     }
 
     /// Nothing is left to write: closing may end.

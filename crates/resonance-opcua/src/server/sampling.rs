@@ -182,6 +182,12 @@ impl Sampler {
             if !item.is_enabled || item.due > soon + early {
                 continue;
             }
+            let Some(columns) = self.columns(item.is_computed) else { continue };
+            if columns.version(item.point) == item.seen {
+                // It stays due: a tick in the midst of a round of writes must not make what is
+                // written right after it wait for another interval, or be overwritten unseen.
+                continue;
+            }
             // After a write the interval counts from it, so that the clock's ticks, which see
             // half of what changed, do not come between.
             item.due = if item.due + item.interval > now && !follows_write {
@@ -189,10 +195,6 @@ impl Sampler {
             } else {
                 now + item.interval
             };
-            let Some(columns) = self.columns(item.is_computed) else { continue };
-            if columns.version(item.point) == item.seen {
-                continue;
-            }
             if !item.is_confirmed {
                 let node = self.nodes.node_id(item.node());
                 item.is_confirmed = notifier

@@ -102,6 +102,8 @@ impl Endpoint {
                 Ok(stream)
             }
         });
+        // What waits is written at once, not packet by packet.
+        options.set_max_request_batch(usize::from(config.in_flight_max));
         // The spool is the session: nothing is left to the broker's or the client's memory.
         options
             .set_clean_start(true)

@@ -1,5 +1,6 @@
 //! The run loop: one connection after the other, for ever.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use resonance_plant::{Code, Event, Severity, Value};
 use rumqttc::{
     AsyncClient, ConnAckProperties, ConnectionError, Event as MqttEvent, EventLoop, Packet,
-    PublishOptions, PublishProperties, QoS,
+    PublishNotice, PublishOptions, PublishProperties, QoS,
 };
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
@@ -26,6 +27,8 @@ use crate::status::Connection;
 
 /// What is under way may still be acknowledged for this long after the stop.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Results read from the spool at once; they wait here for room among those under way.
+const READ_MAX: usize = 256;
 /// Results set aside are told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// What a PUBLISH needs beside topic, payload and properties, generously, bytes.
@@ -59,6 +62,7 @@ impl Sink for MqttSink {
                 endpoint,
                 config: self.config,
                 delivery,
+                read: VecDeque::new(),
                 broker: Broker::default(),
                 told: None,
                 refusal_told: None,
@@ -74,6 +78,8 @@ struct Publisher {
     config: MqttConfig,
     endpoint: Endpoint,
     delivery: Delivery,
+    /// Read from the spool and not yet sent.
+    read: VecDeque<Spooled>,
     progress: Progress,
     broker: Broker,
     /// As configured, until a broker says it cannot.
@@ -122,7 +128,7 @@ impl Publisher {
     /// Connects and publishes until the connection ends. Every connection has a client of its
     /// own: nothing is left over in a client's queue that the spool does not know of.
     async fn connection(&mut self, stop: &mut Stop) -> Ended {
-        self.delivery.cursor.rewind();
+        self.rewind();
         self.broker = Broker::default();
         let capacity = usize::from(self.config.in_flight_max);
         let (client, events) =
@@ -165,6 +171,16 @@ impl Publisher {
             if self.progress.is_mute(now) {
                 return Ended::Lost(answer::mute());
             }
+            while farewell.is_none()
+                && let Some(sent) = self.send(&client, now)
+            {
+                match sent {
+                    Ok((sequence, notice)) => {
+                        notices.push(async move { (sequence, notice.wait_async().await) });
+                    }
+                    Err(trouble) => return Ended::Lost(trouble),
+                }
+            }
             let room = if farewell.is_some() { 0 } else { self.progress.room(now) };
             let wake = farewell.or(self.progress.wake_at(now));
             tokio::select! {
@@ -175,23 +191,30 @@ impl Publisher {
                 _ = stop.wait_for(|stop| *stop), if farewell.is_none() => {
                     farewell = Some(now + FAREWELL);
                 }
-                results = self.delivery.cursor.next(room), if room > 0 => {
-                    for result in &results {
-                        let Some(options) = self.publish_options(result) else { continue };
-                        let topic = self.topic(result);
-                        let payload = result.payload.clone();
-                        match client.try_publish_tracked(topic, payload, options) {
-                            Ok(notice) => {
-                                let sequence = result.sequence;
-                                notices.push(async move { (sequence, notice.wait_async().await) });
-                            }
-                            Err(error) => return Ended::Lost(answer::of_client(&error)),
-                        }
-                    }
+                results = self.delivery.cursor.next(READ_MAX), if room > 0 => {
+                    self.read.extend(results);
                 }
                 () = sleep_until(wake.unwrap_or(now).into()), if wake.is_some() => {}
             }
         }
+    }
+
+    /// Sends the next result where there is one and room for it.
+    fn send(
+        &mut self,
+        client: &AsyncClient,
+        now: Instant,
+    ) -> Option<Result<(u64, PublishNotice), Trouble>> {
+        while self.progress.room(now) > 0 {
+            let result = self.read.pop_front()?;
+            let Some(options) = self.publish_options(&result) else { continue };
+            let sent = client.try_publish_tracked(self.topic(&result), result.payload, options);
+            return Some(match sent {
+                Ok(notice) => Ok((result.sequence, notice)),
+                Err(error) => Err(answer::of_client(&error)),
+            });
+        }
+        None
     }
 
     /// The broker took the connection; checks that it can do what is needed.
@@ -300,8 +323,14 @@ impl Publisher {
             }
         }
         if self.progress.must_rewind() {
-            self.delivery.cursor.rewind();
+            self.rewind();
         }
+    }
+
+    /// What was not acknowledged is read and sent again.
+    fn rewind(&mut self) {
+        self.read.clear();
+        self.delivery.cursor.rewind();
     }
 
     fn tell_set_aside(&mut self, reason: &str) {

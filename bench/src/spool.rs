@@ -1,0 +1,177 @@
+//! How fast results come into the spool, out of it, and to a broker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use resonance_gateway::events::EventLog;
+use resonance_gateway::plan::{DropPolicy, SpoolPlan};
+use resonance_gateway::sinks::mqtt::{MqttConfig, MqttSink};
+use resonance_gateway::sinks::{Delivery, Sink};
+use resonance_gateway::spool::Spool;
+use resonance_gateway::status::SinkCounters;
+use resonance_plant::result::{Latency, OutputValue, WindowRef};
+use resonance_plant::{
+    Clock, EventSink, ModelCategory, ModelUsed, ResultId, ResultRecord, Status, SystemClock, Value,
+};
+
+use crate::Failure;
+
+/// Results offered and not yet written, half of what the spool's queue takes.
+const AHEAD_MAX: u64 = 8_192;
+
+/// Results taken from the spool at once.
+const READ_MAX: usize = 1_000;
+
+/// How often counters are looked at.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Longer than this for one step, and something is wrong.
+const STEP_MAX: Duration = Duration::from_secs(300);
+
+/// Names of the spool's two readers: this program itself, and the MQTT sink.
+const SINKS: [&str; 2] = ["reader", "mqtt"];
+
+/// Fills a spool with so many results, reads them, and then lets the MQTT sink deliver them to a
+/// broker, connecting included.
+pub(crate) fn spool(results: u64, broker: &str) -> Result<serde_json::Value, Failure> {
+    // As `resonance run` does.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let folder = tempfile::tempdir()?;
+    let plan = SpoolPlan {
+        path: folder.path().join("spool.sqlite"),
+        bytes_max: u64::MAX >> 1,
+        age_max: Duration::from_secs(86_400),
+        drop: DropPolicy::Oldest,
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let events = Arc::new(EventLog::in_memory());
+    let log = Arc::clone(&events) as Arc<dyn EventSink>;
+    let spool = Spool::open(&plan, &SINKS.map(Arc::from), Arc::clone(&clock), Arc::clone(&log))?;
+    let written_s = fill(&spool, results, &*clock)?;
+    let bytes = spool.status().bytes;
+    let read_s = runtime.block_on(read(&spool, results))?;
+    let counters = Arc::new(SinkCounters::default());
+    let cursor = spool.cursor(SINKS[1], Arc::clone(&counters))?;
+    let delivery = Delivery {
+        id: SINKS[1].into(),
+        cursor,
+        clock,
+        events: log,
+        counters: Arc::clone(&counters),
+    };
+    let drained_s = runtime.block_on(drain(delivery, broker, results))?;
+    if counters.failed.value() + counters.dropped.value() > 0 {
+        let told: Vec<_> = events.recent(3).iter().map(|event| event.message.clone()).collect();
+        return Err(format!("not every result was delivered at once: {told:?}").into());
+    }
+    Ok(serde_json::json!({
+        "results": results,
+        "bytes": bytes,
+        "written_per_s": results as f64 / written_s,
+        "read_per_s": results as f64 / read_s,
+        "delivered_per_s": results as f64 / drained_s,
+    }))
+}
+
+/// Seconds until all were written.
+fn fill(spool: &Spool, results: u64, clock: &dyn Clock) -> Result<f64, Failure> {
+    let first = record(clock);
+    let writer = spool.writer();
+    let started = Instant::now();
+    for sequence in 1..=results {
+        let mut record = first.clone();
+        record.id = ResultId::derive(&record.deployment, "sha256", record.source_time, sequence);
+        record.sequence = sequence;
+        writer.offer(Arc::new(record));
+        if sequence % 1_024 == 0 {
+            until(started, || spool.status().written + AHEAD_MAX >= sequence)?;
+        }
+    }
+    until(started, || spool.status().written >= results)?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Seconds until all were read and acknowledged.
+async fn read(spool: &Spool, results: u64) -> Result<f64, Failure> {
+    let mut cursor = spool.cursor(SINKS[0], Arc::default())?;
+    let started = Instant::now();
+    let mut read = 0;
+    while read < results {
+        let rows = tokio::time::timeout(STEP_MAX, cursor.next(READ_MAX)).await?;
+        read += rows.len() as u64;
+        if let Some(last) = rows.last() {
+            cursor.acknowledge(last.sequence);
+        }
+    }
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Seconds until the broker acknowledged all.
+async fn drain(delivery: Delivery, broker: &str, results: u64) -> Result<f64, Failure> {
+    let counters = Arc::clone(&delivery.counters);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let sink = Box::new(MqttSink::new(MqttConfig::for_broker(broker)));
+    let started = Instant::now();
+    let running = tokio::spawn(sink.run(delivery, stopped));
+    while counters.delivered.value() < results && started.elapsed() < STEP_MAX {
+        tokio::time::sleep(LOOK).await;
+    }
+    let drained = started.elapsed().as_secs_f64();
+    stop.send_replace(true);
+    running.await??;
+    let delivered = counters.delivered.value();
+    if delivered < results {
+        return Err(format!("{delivered} of {results} results were delivered").into());
+    }
+    Ok(drained)
+}
+
+fn until(started: Instant, condition: impl Fn() -> bool) -> Result<(), Failure> {
+    while !condition() {
+        if started.elapsed() > STEP_MAX {
+            return Err("the spool did not write what it was given".into());
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// A result as a model with four outputs over 32 points gives it.
+fn record(clock: &dyn Clock) -> ResultRecord {
+    let now = clock.now();
+    let output = |at: usize| OutputValue {
+        name: format!("y{at}").into(),
+        point: None,
+        value: Value::Float(0.125 * at as f64),
+        label: None,
+        unit: None,
+        semantic_id: None,
+        uncertainty: None,
+        status: Status::GOOD,
+    };
+    let points = (0..32).map(|at| Arc::from(format!("press-1.p{at}"))).collect();
+    ResultRecord {
+        id: ResultId::derive("wear", "sha256", now, 0),
+        deployment: "wear".into(),
+        asset: "press-1".into(),
+        category: ModelCategory::ALL[0],
+        model: Arc::new(ModelUsed {
+            name: "mlp-32-64-64-4".into(),
+            version: "1.0.0".into(),
+            digest: format!("sha256:{}", "3f".repeat(32)).into(),
+            engine: "onnxruntime 1.31.1".into(),
+            trained_on: "none".into(),
+            fallback: None,
+        }),
+        sequence: 0,
+        outputs: (0..4).map(output).collect(),
+        window: WindowRef { from: now, to: now, samples: 1, points, worst_status: Status::GOOD },
+        source_time: now,
+        computed_at: now,
+        valid_until: now,
+        latency: Latency::default(),
+        status: Status::GOOD,
+        backfilled: false,
+    }
+}
