@@ -6,6 +6,7 @@ import os
 import platform
 import queue
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -117,6 +118,20 @@ class Gateway(Process):
 
     def inferences(self):
         return sum(each["inferences"] for each in self.status()["deployments"])
+
+
+@contextlib.contextmanager
+def broker(folder):
+    """A mosquitto that drops nothing, and its port."""
+    mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    if mosquitto is None:
+        raise Skipped("mosquitto is not installed; apt-get install mosquitto")
+    port = free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
+    with Process(mosquitto, "-c", config) as process:
+        process.line("running")
+        yield process, port
 
 
 def simulated_load(points, hz):

@@ -4,8 +4,8 @@
     script.py URL ASSETS POINTS_EACH                     only subscribes
 
 Every asset has POINTS_EACH inputs; when any of them changed, the model judges the asset's last
-values and the answer is published as JSON with QoS 1. Written with care: inputs live in one array
-an asset, the changes of one notification trigger one inference an asset, the session uses one
+values and the answer is published as JSON with QoS 1. Written with care: all inputs live in one
+array, all assets that a notification changed are judged by one call of the session, which uses one
 thread, subscriptions are made in bulk, paho's network loop has its own thread.
 Prints one line of JSON, its counters, for each line on standard input.
 """
@@ -51,16 +51,17 @@ async def judge(changes, model, port, counters):
     while True:
         await changes.wake.wait()
         changes.wake.clear()
-        assets, changes.dirty = changes.dirty, set()
-        for asset in assets:
-            row = changes.values[asset]
-            if np.isnan(row).any():
-                continue
-            (y,) = session.run(None, {"x": row[None, :]})
-            counters["inferences"] += 1
+        assets, changes.dirty = np.fromiter(changes.dirty, np.intp), set()
+        rows = changes.values[assets]
+        complete = ~np.isnan(rows).any(axis=1)
+        if not complete.any():
+            continue
+        (y,) = session.run(None, {"x": rows[complete]})
+        counters["inferences"] += len(y)
+        for asset, answer in zip(assets[complete].tolist(), y.tolist()):
             time = changes.times[asset].isoformat(timespec="microseconds")
             client.publish(f"script/m{asset}/result", json.dumps({
-                "asset": f"m{asset}", "source_time": time, "y": float(y[0, 0]),
+                "asset": f"m{asset}", "source_time": time, "y": answer,
             }), qos=1)
         await asyncio.sleep(0)
 
