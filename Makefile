@@ -40,7 +40,7 @@ lint:
 	tools/check-edges
 	cargo clippy --profile $(PROFILE) --workspace --all-targets -- -D warnings
 
-# BENCH_ARGS="--full --only rest"; MLServer is compared with where .cache/bench has it.
+# BENCH_ARGS="--full --only rest"; MLServer, a peer, has an environment of its own, .cache/bench.
 bench: onnxruntime peers mosquitto $(BENCH_PEERS)/.installed
 	cargo build --profile $(PROFILE) -p resonance -p resonance-bench -p resonance-gateway --bins --example read_load
 	$(RESONANCE_PEERS_PYTHON) bench/run.py $(BENCH_ARGS)
