@@ -1,15 +1,21 @@
 //! The models this process serves: loaded, checked against their golden vectors, ready to infer.
 
+mod repository;
+mod statistics;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use resonance_inference::package::VerifiedModel;
 use resonance_inference::{
     Engine, EngineError, GoldenMismatch, Limits, Program, Session, verify_golden,
 };
 use resonance_plant::{Code, ModelUsed, Signature, TensorBuf};
+
+pub use repository::{ModelCommand, ModelCommandRefused, Repository};
+pub use statistics::{InferenceFigures, ModelFigures, Parts, Spent, Statistics};
 
 /// Whether a model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -22,6 +28,8 @@ pub enum ModelState {
     Ready = 1,
     /// It was refused or failed.
     Failed = 2,
+    /// It was unloaded by command.
+    Unloaded = 3,
 }
 
 /// Why a model does not serve.
@@ -52,8 +60,10 @@ pub struct ServedModel {
     pub model: Arc<VerifiedModel>,
     /// How results name it.
     pub used: Arc<ModelUsed>,
+    /// What was asked of it over the inference API.
+    pub statistics: Statistics,
     /// What runs it, or why nothing does.
-    program: Result<Box<dyn Program>, EngineError>,
+    program: RwLock<Result<Arc<dyn Program>, EngineError>>,
     signature: Signature,
     sessions: Mutex<Vec<Box<dyn Session>>>,
     state: AtomicU8,
@@ -91,11 +101,12 @@ impl ServedModel {
     /// A model whose golden vectors were reproduced.
     pub fn new(model: Arc<VerifiedModel>, used: Arc<ModelUsed>, program: Box<dyn Program>) -> Self {
         let signature = program.signature().clone();
-        Self::made(model, used, signature, Ok(program), ModelState::Ready)
+        Self::made(model, used, signature, Ok(program.into()), ModelState::Ready)
     }
 
     /// A model that was refused: known by its name, never ready, with the reason for whoever asks.
-    pub fn refused(model: Arc<VerifiedModel>, reason: &str) -> Self {
+    /// `engine` is the one that refused it, or `none`.
+    pub fn refused(model: Arc<VerifiedModel>, engine: &str, reason: &str) -> Self {
         let manifest = &model.manifest;
         let signature = Signature {
             inputs: manifest.inputs.iter().map(|input| input.tensor()).collect(),
@@ -105,7 +116,7 @@ impl ServedModel {
             name: Arc::clone(&manifest.name),
             version: Arc::clone(&manifest.version),
             digest: Arc::clone(model.files.digest()),
-            engine: "none".into(),
+            engine: engine.into(),
             trained_on: Arc::clone(&manifest.training.data),
             fallback: None,
         };
@@ -117,15 +128,37 @@ impl ServedModel {
         model: Arc<VerifiedModel>,
         used: Arc<ModelUsed>,
         signature: Signature,
-        program: Result<Box<dyn Program>, EngineError>,
+        program: Result<Arc<dyn Program>, EngineError>,
         state: ModelState,
     ) -> Self {
         let state = AtomicU8::new(state as u8);
-        Self { model, used, program, signature, sessions: Mutex::new(Vec::new()), state }
+        let (program, sessions) = (RwLock::new(program), Mutex::default());
+        let statistics = Statistics::default();
+        Self { model, used, statistics, program, signature, sessions, state }
     }
 
-    fn program(&self) -> Result<&dyn Program, EngineError> {
-        self.program.as_deref().map_err(Clone::clone)
+    fn program(&self) -> Result<Arc<dyn Program>, EngineError> {
+        self.program.read().clone()
+    }
+
+    /// Frees what runs it. Inferences under way end with an answer.
+    fn unload(&self) {
+        self.set_state(ModelState::Unloaded);
+        *self.program.write() = Err(EngineError::Failed("the model is unloaded".into()));
+        self.sessions.lock().clear();
+    }
+
+    /// Runs it again once its golden vectors are reproduced.
+    fn load_again(&self, engine: &dyn Engine, limits: &Limits) -> Result<(), ModelRefused> {
+        let program = engine.load(&self.model, limits)?;
+        verify_golden(program.as_ref(), &self.model)?;
+        if *program.signature() != self.signature {
+            let problem = "its tensors are not those that its manifest declares";
+            return Err(EngineError::Failed(problem.into()).into());
+        }
+        *self.program.write() = Ok(program.into());
+        self.set_state(ModelState::Ready);
+        Ok(())
     }
 
     /// The tensors, as the model declares them.
@@ -138,7 +171,19 @@ impl ServedModel {
         match self.state.load(Ordering::Acquire) {
             0 => ModelState::Loading,
             1 => ModelState::Ready,
+            3 => ModelState::Unloaded,
             _ => ModelState::Failed,
+        }
+    }
+
+    /// Its state as the protocol's repository extension names it, and why it does not answer.
+    pub fn standing(&self) -> (&'static str, String) {
+        let why = || self.program.read().as_ref().err().map(ToString::to_string);
+        match self.state() {
+            ModelState::Ready => ("READY", String::new()),
+            ModelState::Loading => ("LOADING", String::new()),
+            ModelState::Unloaded => ("UNAVAILABLE", "unloaded".to_owned()),
+            ModelState::Failed => ("UNAVAILABLE", why().unwrap_or_else(|| "it failed".into())),
         }
     }
 
@@ -166,7 +211,11 @@ impl ServedModel {
             None => self.program()?.session()?,
         };
         let done = session.infer(inputs, outputs);
-        self.sessions.lock().push(session);
+        let mut sessions = self.sessions.lock();
+        // Unloading clears the sessions under this lock after it changed the state.
+        if self.state() != ModelState::Unloaded {
+            sessions.push(session);
+        }
         done
     }
 }
@@ -175,13 +224,25 @@ impl ServedModel {
 #[derive(Debug, Default)]
 pub struct Models {
     by_name: BTreeMap<Arc<str>, Arc<ServedModel>>,
+    repository: Option<Repository>,
 }
 
 impl Models {
     /// These models, by their names.
     pub fn new(models: impl IntoIterator<Item = Arc<ServedModel>>) -> Self {
         let by_name = models.into_iter().map(|model| (Arc::clone(&model.used.name), model));
-        Self { by_name: by_name.collect() }
+        Self { by_name: by_name.collect(), repository: None }
+    }
+
+    /// The same models, which now take commands.
+    #[must_use]
+    pub fn commanded(self, repository: Repository) -> Self {
+        Self { repository: Some(repository), ..self }
+    }
+
+    /// What takes commands to these models, if anything does.
+    pub fn repository(&self) -> Option<&Repository> {
+        self.repository.as_ref()
     }
 
     /// The model with this name; with a version, only if it is that one.

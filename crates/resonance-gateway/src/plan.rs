@@ -166,6 +166,8 @@ pub struct ServersPlan {
     pub opcua: Option<OpcUaServerPlan>,
     /// HTTP: inference API, server-sent events, status.
     pub http: Option<HttpServerPlan>,
+    /// gRPC: inference API. It stands on HTTP/2, and everything said of HTTP holds for it.
+    pub grpc: Option<HttpServerPlan>,
 }
 
 /// The OPC UA server.
@@ -183,7 +185,7 @@ pub struct OpcUaServerPlan {
     pub pki: PathBuf,
 }
 
-/// The HTTP server.
+/// The HTTP server, or the gRPC server.
 #[derive(Clone, Debug)]
 pub struct HttpServerPlan {
     /// Where it listens.
@@ -192,7 +194,7 @@ pub struct HttpServerPlan {
     pub tls: Option<TlsPlan>,
     /// Admits requests without a user, with this role. Refused unless `listen` is loopback.
     pub anonymous: Option<Role>,
-    /// The largest request body, bytes.
+    /// The largest request body, or message of a call, bytes.
     pub body_bytes_max: usize,
     /// A request's body must have arrived after this time.
     pub request_timeout: Duration,

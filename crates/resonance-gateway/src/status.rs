@@ -278,7 +278,7 @@ pub struct SinkStatus {
 /// A server at one moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerStatus {
-    /// `opcua` or `http`.
+    /// `opcua`, `http` or `grpc`.
     pub kind: &'static str,
     /// The address clients use.
     pub url: String,

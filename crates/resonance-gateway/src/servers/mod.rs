@@ -1,5 +1,6 @@
-//! What other systems read: OPC UA and HTTP.
+//! What other systems read: OPC UA, HTTP and gRPC.
 
+pub mod grpc;
 pub mod http;
 pub mod opcua;
 
@@ -123,6 +124,12 @@ pub async fn start(
         let server = http::start(plan, context.clone()).await;
         let server =
             server.map_err(|error| ServerError { kind: "http", problem: error.to_string() })?;
+        running.add(Box::new(server));
+    }
+    if let Some(plan) = &plan.grpc {
+        let server = grpc::start(plan, context.clone()).await;
+        let server =
+            server.map_err(|error| ServerError { kind: "grpc", problem: error.to_string() })?;
         running.add(Box::new(server));
     }
     Ok(())

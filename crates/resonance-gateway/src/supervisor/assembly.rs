@@ -24,7 +24,7 @@ use crate::events::EventLog;
 use crate::hub::core::{Hub, HubCounters, Inlet, Interest};
 use crate::hub::ingest::{BlockSender, Waker, channel};
 use crate::hub::run;
-use crate::models::{ModelState, Models, ServedModel};
+use crate::models::{ModelState, Models, Repository, ServedModel};
 use crate::plan::{DeploymentPlan, Fallback, Plan, SourcePlan, Trigger};
 use crate::results::Results;
 use crate::servers;
@@ -200,7 +200,7 @@ impl Catalogue {
                 Some(engine) => engine,
                 None => {
                     let reason = "no usable ONNX Runtime library was found";
-                    served.push(Arc::new(ServedModel::refused(model, reason)));
+                    served.push(Arc::new(ServedModel::refused(model, "none", reason)));
                     continue;
                 }
             };
@@ -218,18 +218,41 @@ impl Catalogue {
                 }
                 Err(refused) => {
                     report(refused.code(), &model, refused.to_string());
-                    let known = ServedModel::refused(model, &refused.to_string());
-                    served.push(Arc::new(known));
+                    let reason = refused.to_string();
+                    served.push(Arc::new(ServedModel::refused(model, engine.identity(), &reason)));
                 }
             }
         }
-        Self { models: Models::new(served) }
+        let repository = Repository::new(
+            options.engine.clone(),
+            options.limits.clone(),
+            users(plan),
+            Arc::clone(&options.clock),
+            Arc::clone(events),
+        );
+        Self { models: Models::new(served).commanded(repository) }
     }
 
     fn find(&self, model: &VerifiedModel) -> Option<&Arc<ServedModel>> {
         let found = self.models.find(&model.manifest.name, Some(&model.manifest.version))?;
         (found.state() == ModelState::Ready).then_some(found)
     }
+}
+
+/// Which deployments use which model, themselves or as their fallback.
+fn users(plan: &Plan) -> BTreeMap<Arc<str>, Vec<Arc<str>>> {
+    let mut users: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+    for deployment in &plan.deployments {
+        let fallback = match &deployment.fallback {
+            Fallback::FallBackTo(model) => Some(model),
+            Fallback::Fail | Fallback::HoldLast => None,
+        };
+        for model in std::iter::once(&deployment.model).chain(fallback) {
+            let name = Arc::clone(&model.manifest.name);
+            users.entry(name).or_default().push(Arc::clone(&deployment.id));
+        }
+    }
+    users
 }
 
 type SourceLink = (Link, BlockSender, SourcePlan);

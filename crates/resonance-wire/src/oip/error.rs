@@ -72,6 +72,14 @@ pub enum RequestError {
         /// What is wrong, and what is right.
         problem: String,
     },
+    /// A parameter that would change what the request means, and is not supported.
+    #[error("parameter {parameter:?}: {problem}")]
+    Parameter {
+        /// Which parameter.
+        parameter: String,
+        /// Why not, and what to do instead.
+        problem: &'static str,
+    },
     /// Lengths of the JSON and binary parts that do not fit the body.
     #[error("binary tensor data: {0}")]
     Binary(String),

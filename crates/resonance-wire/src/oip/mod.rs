@@ -1,10 +1,13 @@
-//! Open Inference Protocol v2 over HTTP (inference_rest.md), with the binary tensor data extension.
+//! Open Inference Protocol v2: over HTTP (inference_rest.md) with the binary tensor data extension,
+//! and over gRPC ([`grpc`]).
 //!
 //! A request is decoded straight into the tensors a session takes: the body is read once, and
 //! nothing is kept of it but what the answer needs.
 
 mod data;
 mod error;
+mod given;
+pub mod grpc;
 mod json;
 mod metadata;
 mod request;

@@ -6,6 +6,7 @@ use resonance_plant::{ElementType, Signature, Tensor, TensorBuf, TensorSpec};
 
 use super::data;
 use super::error::{RequestError, shown};
+use super::given::{Given, unknown_output};
 use super::json::Reader;
 
 /// How deep fields that a request may carry but that mean nothing here may nest.
@@ -57,7 +58,7 @@ pub fn decode_request(
     let mut decoder = Decoder {
         signature,
         inputs,
-        given: vec![false; signature.inputs.len()],
+        given: Given::none(signature),
         binary: json_length.map(|_| binary),
     };
     let request = decoder.request(&mut Reader::new(json, DEPTH_MAX))?;
@@ -67,18 +68,12 @@ pub fn decode_request(
             left.len()
         )));
     }
-    let missing = signature.inputs.iter().zip(&decoder.given).find(|(_, given)| !**given);
-    match missing {
-        None => Ok(request),
-        Some((spec, _)) => Err(RequestError::MissingInput {
-            input: spec.name.to_string(),
-            expected: spec.to_string(),
-        }),
-    }
+    decoder.given.all()?;
+    Ok(request)
 }
 
 /// One tensor an input, of its type.
-fn prepare(signature: &Signature, inputs: &mut TensorBuf) -> Result<(), RequestError> {
+pub(super) fn prepare(signature: &Signature, inputs: &mut TensorBuf) -> Result<(), RequestError> {
     inputs.tensors.truncate(signature.inputs.len());
     for spec in signature.inputs.iter().skip(inputs.tensors.len()) {
         let empty = Tensor::zeros(spec.element, &[0]).map_err(|error| input_error(spec, error))?;
@@ -94,8 +89,7 @@ fn input_error(spec: &TensorSpec, problem: impl std::fmt::Display) -> RequestErr
 struct Decoder<'s, 'b> {
     signature: &'s Signature,
     inputs: &'s mut TensorBuf,
-    /// Which inputs of the signature were given.
-    given: Vec<bool>,
+    given: Given<'s>,
     /// Binary tensor data that no input took yet; `None` where the request says it has none.
     binary: Option<&'b [u8]>,
 }
@@ -259,25 +253,13 @@ impl<'b> Decoder<'_, 'b> {
             return Err(field("name", reader, "an input has none"));
         };
         let fault = |problem| RequestError::Input { input: shown(name), problem };
-        let specs = &self.signature.inputs;
-        let Some((at, spec)) = specs.iter().enumerate().find(|(_, spec)| *spec.name == **name)
-        else {
-            return Err(RequestError::UnknownInput { input: shown(name), known: listed(specs) });
-        };
         let Some(element) = input.element else {
             return Err(fault("\"datatype\" is missing".into()));
         };
         let Some(shape) = &input.shape else {
             return Err(fault("\"shape\" is missing".into()));
         };
-        if element != spec.element || !spec.accepts_shape(shape) {
-            return Err(fault(format!("it must be {spec}, not {element}{shape:?}")));
-        }
-        match self.given.get_mut(at) {
-            Some(given) if !*given => *given = true,
-            _ => return Err(fault("it is given twice".into())),
-        }
-        Ok(at)
+        self.given.admit(name, element, shape)
     }
 
     fn json_data(
@@ -359,10 +341,7 @@ impl<'b> Decoder<'_, 'b> {
             let (name, binary) = requested_output(reader)?;
             let specs = &self.signature.outputs;
             let Some(index) = specs.iter().position(|spec| *spec.name == *name) else {
-                return Err(RequestError::UnknownOutput {
-                    output: shown(&name),
-                    known: listed(specs),
-                });
+                return Err(unknown_output(&name, self.signature));
             };
             if outputs.iter().any(|(other, _)| *other == index) {
                 let problem = "it is asked for twice".into();
@@ -372,11 +351,6 @@ impl<'b> Decoder<'_, 'b> {
         }
         Ok(outputs)
     }
-}
-
-fn listed(specs: &[TensorSpec]) -> String {
-    let names: Vec<String> = specs.iter().map(|spec| format!("{:?} {spec}", &*spec.name)).collect();
-    names.join(", ")
 }
 
 /// Reads a value that may be null, which means absent.
@@ -432,6 +406,21 @@ fn whole_number(reader: &mut Reader<'_>, name: &'static str) -> Result<usize, Re
     number.parse().map_err(|_| field(name, reader, format!("{problem}, and is {}", shown(number))))
 }
 
+/// Why a parameter that other servers know is refused: it would change what the request means.
+/// All others are hints, and are read over.
+pub(super) fn unsupported(key: &str) -> Option<&'static str> {
+    match key {
+        "shared_memory_region" | "shared_memory_byte_size" | "shared_memory_offset" => {
+            Some("shared memory is not supported; send the data in the request")
+        }
+        "sequence_id" | "sequence_start" | "sequence_end" => {
+            Some("sequences are not supported; models here keep no state between requests")
+        }
+        "classification" => Some("classification is not supported; ask for the output itself"),
+        _ => None,
+    }
+}
+
 /// Reads a parameters object; `one` reads the value of a key it knows and says so, all others are
 /// read over: parameters are hints unless they say where data is.
 fn parameters<'a>(
@@ -444,17 +433,7 @@ fn parameters<'a>(
     reader.expect(b'{', "expected an object")?;
     let mut first = true;
     while let Some(key) = reader.key(&mut first)? {
-        let unsupported = match &*key {
-            "shared_memory_region" | "shared_memory_byte_size" | "shared_memory_offset" => {
-                Some("shared memory is not supported; send the data in the request")
-            }
-            "sequence_id" | "sequence_start" | "sequence_end" => {
-                Some("sequences are not supported; models here keep no state between requests")
-            }
-            "classification" => Some("classification is not supported; ask for the output itself"),
-            _ => None,
-        };
-        if let Some(problem) = unsupported {
+        if let Some(problem) = unsupported(&key) {
             return Err(field("parameters", reader, format!("{key:?}: {problem}")));
         }
         if !one(&key, reader)? {

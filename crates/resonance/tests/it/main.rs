@@ -1,6 +1,7 @@
 //! What only shows over real sockets and with foreign peers.
 
 mod chain;
+mod grpc;
 mod http;
 mod model_command;
 mod model_packages;

@@ -16,7 +16,7 @@ const RESERVED_MAX: usize = 1 << 20;
 
 /// Reads a body of at most `limit` bytes that must be whole before `deadline`. One that came in
 /// one piece is not copied.
-pub(super) async fn read(
+pub(in crate::servers) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limit: usize,
@@ -69,7 +69,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads over the body of a request that is refused without looking at it. False where it is too
 /// large or too slow for that: the connection must then be closed.
-pub(super) async fn drain(headers: &HeaderMap, body: Body) -> bool {
+pub(in crate::servers) async fn drain(headers: &HeaderMap, body: Body) -> bool {
     if body.is_end_stream() {
         return true;
     }

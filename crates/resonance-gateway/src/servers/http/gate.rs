@@ -15,19 +15,41 @@ use super::shared::Shared;
 /// Longest Authorization header that is looked at, bytes.
 const CREDENTIALS_BYTES_MAX: usize = 4_096;
 
-/// Reading takes `view`; inference and commands take `operate`.
-pub(super) fn role_needed(method: &Method) -> Role {
-    if method.is_safe() { Role::View } else { Role::Operate }
+/// Reading takes `view`; inference and commands to deployments take `operate`; commands to models
+/// take `engineer`. Every gRPC call is a POST: there its name tells.
+pub(in crate::servers) fn role_needed(method: &Method, path: &str) -> Role {
+    if let Some(call) = grpc_call(path) {
+        return match call {
+            "ModelInfer" => Role::Operate,
+            "RepositoryModelLoad" | "RepositoryModelUnload" => Role::Engineer,
+            _ => Role::View,
+        };
+    }
+    if path.starts_with("/v2/repository/models/") {
+        return Role::Engineer;
+    }
+    if method.is_safe() || path == "/v2/repository/index" { Role::View } else { Role::Operate }
 }
 
 /// Probes and streams take no place among the requests that are bounded: a probe must answer
 /// under load, and streams have their own bound.
-pub(super) fn is_bounded(path: &str) -> bool {
-    !(path.starts_with("/v2/health/") || path.ends_with("/ready") || path.ends_with("/stream"))
+pub(in crate::servers) fn is_bounded(path: &str) -> bool {
+    match grpc_call(path) {
+        Some(call) => !matches!(call, "ServerLive" | "ServerReady" | "ModelReady"),
+        None => {
+            !(path.starts_with("/v2/health/")
+                || path.ends_with("/ready")
+                || path.ends_with("/stream"))
+        }
+    }
+}
+
+fn grpc_call(path: &str) -> Option<&str> {
+    path.strip_prefix("/inference.GRPCInferenceService/")
 }
 
 /// Who asks, if they may.
-pub(super) async fn admit(
+pub(in crate::servers) async fn admit(
     shared: &Shared,
     peer: SocketAddr,
     method: &Method,
@@ -39,12 +61,12 @@ pub(super) async fn admit(
         Some(credentials) => basic(shared, peer, credentials.as_bytes()).await?,
         None => anonymous(shared, peer, uri, headers)?,
     };
-    let needs = role_needed(method);
+    let needs = role_needed(method, uri.path());
     if principal.role >= needs {
         return Ok(principal);
     }
     let action = format!("{method} {}", uri.path());
-    shared.context.access.report_denied("http", &principal, &action, needs);
+    shared.context.access.report_denied(shared.surface.name(), &principal, &action, needs);
     let detail = format!(
         "user {:?} has role {}, {action} needs {}",
         principal.name,
@@ -61,7 +83,7 @@ async fn basic(
     credentials: &[u8],
 ) -> Result<Principal, Refusal> {
     let Some((name, password)) = parse_basic(credentials) else {
-        shared.context.access.report_failed("http", &peer.to_string(), "");
+        shared.context.access.report_failed(shared.surface.name(), &peer.to_string(), "");
         return Err(unauthorized("credentials must be given as HTTP Basic, in UTF-8"));
     };
     if let Some(principal) = shared.context.access.recall(&name, password.as_bytes()) {
@@ -79,7 +101,7 @@ async fn basic(
     match verified.await {
         Ok(Some(principal)) => Ok(principal),
         _ => {
-            shared.context.access.report_failed("http", &peer.to_string(), &name);
+            shared.context.access.report_failed(shared.surface.name(), &peer.to_string(), &name);
             Err(unauthorized("there is no such user, or the password is another"))
         }
     }

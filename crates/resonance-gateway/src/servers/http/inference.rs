@@ -58,6 +58,7 @@ fn ready(lane: &Lane) -> Result<(), Refusal> {
     let problem = match lane.model.state() {
         ModelState::Ready => return Ok(()),
         ModelState::Loading => format!("model {name:?} is being loaded; try again"),
+        ModelState::Unloaded => format!("model {name:?} was unloaded; load it first"),
         ModelState::Failed => format!("model {name:?} was refused or failed; see the events"),
     };
     Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::InferenceFailed, problem))

@@ -20,8 +20,8 @@ const KEPT_MAX: usize = 8;
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
-pub(super) struct Lane {
-    pub(super) model: Arc<ServedModel>,
+pub(in crate::servers) struct Lane {
+    pub(in crate::servers) model: Arc<ServedModel>,
     buffers: Mutex<Vec<Buffers>>,
     /// Nanoseconds of decoding, inference and encoding per byte of body, recent requests
     /// weighted; zero: nothing known yet.
@@ -30,21 +30,21 @@ pub(super) struct Lane {
 
 /// Inputs and outputs of one inference.
 #[derive(Debug, Default)]
-pub(super) struct Buffers {
-    pub(super) inputs: TensorBuf,
-    pub(super) outputs: TensorBuf,
+pub(in crate::servers) struct Buffers {
+    pub(in crate::servers) inputs: TensorBuf,
+    pub(in crate::servers) outputs: TensorBuf,
 }
 
 impl Lane {
-    pub(super) fn new(model: Arc<ServedModel>) -> Self {
+    pub(in crate::servers) fn new(model: Arc<ServedModel>) -> Self {
         Self { model, buffers: Mutex::default(), pace: AtomicU64::new(0) }
     }
 
-    pub(super) fn take(&self) -> Buffers {
+    pub(in crate::servers) fn take(&self) -> Buffers {
         self.buffers.lock().pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&self, buffers: Buffers) {
+    pub(in crate::servers) fn give_back(&self, buffers: Buffers) {
         let tensors = buffers.inputs.tensors.iter().chain(&buffers.outputs.tensors);
         let bytes: usize = tensors
             .map(|tensor| {
@@ -59,13 +59,13 @@ impl Lane {
     }
 
     /// Whether a request with a body of this length is expected to be quick.
-    pub(super) fn is_quick(&self, body_bytes: usize) -> bool {
+    pub(in crate::servers) fn is_quick(&self, body_bytes: usize) -> bool {
         let pace = self.pace.load(Ordering::Relaxed);
         pace != 0 && u128::from(pace) * body_bytes as u128 <= INLINE_MAX.as_nanos()
     }
 
     /// Learns from a request that took this long.
-    pub(super) fn learn(&self, began: Instant, body_bytes: usize) {
+    pub(in crate::servers) fn learn(&self, began: Instant, body_bytes: usize) {
         let taken = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let now = (taken / body_bytes.max(1) as u64).max(1);
         let before = self.pace.load(Ordering::Relaxed);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -25,10 +25,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::shared::Shared;
+use super::shared::{Shared, Surface};
 use super::{router, tls};
 use crate::plan::HttpServerPlan;
-use crate::servers::{Context, RunningServer};
+use crate::servers::{Context, RunningServer, grpc};
 use crate::status::ServerStatus;
 
 /// Connections open at once; one more is closed at once, and counted.
@@ -54,15 +54,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The configuration would let strangers in, or passwords be read on the way.
-    #[error("[server.http] {key}: {problem}")]
+    #[error("[server.{surface}] {key}: {problem}")]
     Insecure {
+        /// Which server.
+        surface: &'static str,
         /// The key in the plant file.
         key: &'static str,
         /// What is wrong and what to do.
         problem: String,
     },
     /// The certificate or its key cannot be used.
-    #[error("[server.http] {}: {problem}", file.display())]
+    #[error("{}: {problem}", file.display())]
     Certificate {
         /// Which file.
         file: PathBuf,
@@ -70,8 +72,10 @@ pub enum ServerError {
         problem: String,
     },
     /// The address cannot be listened on.
-    #[error("[server.http] listen = \"{listen}\": {error}; {remedy}")]
+    #[error("[server.{surface}] listen = \"{listen}\": {error}; {remedy}")]
     Bind {
+        /// Which server.
+        surface: &'static str,
         /// The address.
         listen: SocketAddr,
         /// What the system says.
@@ -103,9 +107,15 @@ impl std::fmt::Debug for StatusReader {
 impl StatusReader {
     fn read(&self) -> ServerStatus {
         let counters = &self.0.counters;
-        let scheme = if self.0.plan.tls.is_some() { "https" } else { "http" };
+        let surface = self.0.surface;
+        let scheme = match (surface, self.0.plan.tls.is_some()) {
+            (Surface::Http, true) => "https",
+            (Surface::Http, false) => "http",
+            (Surface::Grpc, true) => "grpcs",
+            (Surface::Grpc, false) => "grpc",
+        };
         ServerStatus {
-            kind: "http",
+            kind: surface.name(),
             url: format!("{scheme}://{}", self.1),
             clients: counters.clients.load(Ordering::Relaxed),
             requests: counters.requests.value(),
@@ -158,9 +168,18 @@ impl Drop for Running {
 /// Where the plan is not safe, the certificate cannot be used or the address not listened on; an
 /// event says so too.
 pub async fn start(plan: &HttpServerPlan, context: Context) -> Result<Running, ServerError> {
+    start_surface(Surface::Http, plan, context).await
+}
+
+/// The same for what a listener may offer.
+pub(in crate::servers) async fn start_surface(
+    surface: Surface,
+    plan: &HttpServerPlan,
+    context: Context,
+) -> Result<Running, ServerError> {
     let (clock, events) = (Arc::clone(&context.clock), context.event_sink());
-    let subject = "server/http";
-    let started = try_start(plan, context).await;
+    let subject = surface.subject();
+    let started = try_start(surface, plan, context).await;
     let event = match &started {
         Ok(running) => {
             let url = running.status().url;
@@ -173,10 +192,15 @@ pub async fn start(plan: &HttpServerPlan, context: Context) -> Result<Running, S
     started
 }
 
-async fn try_start(plan: &HttpServerPlan, context: Context) -> Result<Running, ServerError> {
-    check(plan, &context)?;
+async fn try_start(
+    surface: Surface,
+    plan: &HttpServerPlan,
+    context: Context,
+) -> Result<Running, ServerError> {
+    check(surface, plan, &context)?;
     let acceptor = plan.tls.as_ref().map(tls::acceptor).transpose()?;
     let bind = |error: io::Error| ServerError::Bind {
+        surface: surface.name(),
         listen: plan.listen,
         remedy: remedy(error.kind()),
         error,
@@ -184,14 +208,19 @@ async fn try_start(plan: &HttpServerPlan, context: Context) -> Result<Running, S
     let listener = TcpListener::bind(plan.listen).await.map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let (stop, stopped) = watch::channel(false);
-    let shared = Arc::new(Shared::new(plan.clone(), context, stopped));
-    let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared), feeds(&shared)));
+    let shared = Arc::new(Shared::new(surface, plan.clone(), context, stopped));
+    let feeds = match surface {
+        Surface::Http => feeds(&shared),
+        Surface::Grpc => JoinSet::new(),
+    };
+    let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared), feeds));
     Ok(Running { addr, status: StatusReader(shared, addr), stop, accepting })
 }
 
 /// Passwords only over TLS, strangers only on loopback.
-fn check(plan: &HttpServerPlan, context: &Context) -> Result<(), ServerError> {
-    let insecure = |key, problem: String| Err(ServerError::Insecure { key, problem });
+fn check(surface: Surface, plan: &HttpServerPlan, context: &Context) -> Result<(), ServerError> {
+    let surface = surface.name();
+    let insecure = |key, problem| Err(ServerError::Insecure { surface, key, problem });
     let loopback = plan.listen.ip().to_canonical().is_loopback();
     if !loopback && plan.tls.is_none() {
         return insecure(
@@ -241,7 +270,7 @@ async fn accept(
     mut tasks: JoinSet<()>,
 ) {
     let mut stop = shared.stop.clone();
-    let routes = router::router(Arc::clone(&shared));
+    let routes = Routes::new(&shared);
     // Besides the connections, the two feeds are tasks here.
     let feeds = tasks.len();
     loop {
@@ -277,6 +306,34 @@ async fn accept(
     }
 }
 
+/// What answers requests, for one connection.
+#[derive(Clone)]
+enum Routes {
+    Http(Router),
+    Grpc(grpc::Calls),
+}
+
+impl Routes {
+    fn new(shared: &Arc<Shared>) -> Self {
+        match shared.surface {
+            Surface::Http => Self::Http(router::router(Arc::clone(shared))),
+            Surface::Grpc => Self::Grpc(grpc::Calls::new(Arc::clone(shared))),
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        shared: &Arc<Shared>,
+        peer: SocketAddr,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        match self {
+            Self::Http(routes) => router::answer(shared, routes, peer, request).await,
+            Self::Grpc(calls) => grpc::answer(shared, calls, peer, request).await,
+        }
+    }
+}
+
 /// Counts a connection for as long as it is open, however it ends.
 struct Client(Arc<Shared>);
 
@@ -298,14 +355,16 @@ async fn connection(
     peer: SocketAddr,
     acceptor: Option<TlsAcceptor>,
     shared: &Arc<Shared>,
-    routes: Router,
+    routes: Routes,
 ) {
     // Answers are written whole; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    let Some(acceptor) = acceptor else { return serve(stream, false, peer, shared, routes).await };
+    // gRPC is HTTP/2 from the first byte (RFC 9113, 3.3).
+    let grpc = shared.surface == Surface::Grpc;
+    let Some(acceptor) = acceptor else { return serve(stream, grpc, peer, shared, routes).await };
     match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let is_h2 = grpc || stream.get_ref().1.alpn_protocol() == Some(b"h2");
             serve(stream, is_h2, peer, shared, routes).await;
         }
         // A peer that does not speak TLS, or stalls: its own fault, and it sees the end.
@@ -318,7 +377,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     is_h2: bool,
     peer: SocketAddr,
     shared: &Arc<Shared>,
-    routes: Router,
+    routes: Routes,
 ) {
     let service = {
         let shared = Arc::clone(shared);
@@ -326,7 +385,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             let (shared, mut routes) = (Arc::clone(&shared), routes.clone());
             async move {
                 let request = request.map(Body::new);
-                Ok::<_, Infallible>(router::answer(&shared, &mut routes, peer, request).await)
+                Ok::<_, Infallible>(routes.answer(&shared, peer, request).await)
             }
         })
     };

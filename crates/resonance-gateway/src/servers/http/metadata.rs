@@ -24,33 +24,51 @@ pub(super) struct ModelPath {
 }
 
 impl ModelPath {
+    /// The name, as it was asked for.
+    pub(super) fn name(&self) -> &str {
+        &self.model
+    }
+
     /// The model, in the version asked for.
     pub(super) fn find<'a>(&self, shared: &'a Shared) -> Result<&'a Arc<Lane>, Refusal> {
-        let Some(lane) = shared.lanes.get(&*self.model) else {
-            let known: Vec<&str> = shared.lanes.keys().take(20).map(|name| &**name).collect();
-            return Err(Refusal::unknown(format!(
-                "there is no model {:?}; there are: {}",
-                shown(&self.model),
-                known.join(", ")
-            )));
-        };
-        let served = &lane.model.used.version;
-        match &self.version {
-            Some(wanted) if **wanted != **served => Err(Refusal::unknown(format!(
-                "model {:?} has no version {:?}; it is served in version {served:?}",
-                lane.model.used.name,
-                shown(wanted)
-            ))),
-            _ => Ok(lane),
-        }
+        find(shared, &self.model, self.version.as_deref())
     }
 }
+
+/// The model with this name, in the version asked for.
+pub(in crate::servers) fn find<'a>(
+    shared: &'a Shared,
+    model: &str,
+    version: Option<&str>,
+) -> Result<&'a Arc<Lane>, Refusal> {
+    let Some(lane) = shared.lanes.get(model) else {
+        let known: Vec<&str> = shared.lanes.keys().take(20).map(|name| &**name).collect();
+        return Err(Refusal::unknown(format!(
+            "there is no model {:?}; there are: {}",
+            shown(model),
+            known.join(", ")
+        )));
+    };
+    let served = &lane.model.used.version;
+    match version {
+        Some(wanted) if *wanted != **served => Err(Refusal::unknown(format!(
+            "model {:?} has no version {:?}; it is served in version {served:?}",
+            lane.model.used.name,
+            shown(wanted)
+        ))),
+        _ => Ok(lane),
+    }
+}
+
+/// What this server does beyond the protocol, by the names that clients know.
+pub(in crate::servers) const EXTENSIONS: &[&str] =
+    &["binary_tensor_data", "model_repository", "statistics"];
 
 pub(super) async fn server() -> impl IntoResponse {
     Json(ServerMetadata {
         name: "resonance",
         version: env!("CARGO_PKG_VERSION"),
-        extensions: &["binary_tensor_data"],
+        extensions: EXTENSIONS,
     })
 }
 
@@ -60,8 +78,14 @@ pub(super) async fn live() -> impl IntoResponse {
 
 /// Ready when every model is.
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let ready = shared.lanes.values().all(|lane| lane.model.state() == ModelState::Ready);
+    let ready = all_ready(&shared);
     (status_of(ready), Json(Ready::new(ready))).into_response()
+}
+
+/// Whether every model answers, but for those that someone unloaded.
+pub(in crate::servers) fn all_ready(shared: &Shared) -> bool {
+    let mut states = shared.lanes.values().map(|lane| lane.model.state());
+    states.all(|state| matches!(state, ModelState::Ready | ModelState::Unloaded))
 }
 
 pub(super) async fn model_ready(

@@ -4,20 +4,22 @@
 //! typed in and typed out. `/v2` answers errors in the protocol's form, `/api/v1` as problem
 //! details (RFC 9457).
 
-mod body;
+pub(in crate::servers) mod body;
 mod complaints;
 mod deployments;
 mod events;
 mod feed;
-mod gate;
+pub(in crate::servers) mod gate;
 mod inference;
-mod lane;
-mod listener;
-mod metadata;
+pub(in crate::servers) mod lane;
+pub(in crate::servers) mod listener;
+pub(in crate::servers) mod metadata;
 mod plant;
-mod refusal;
-mod router;
-mod shared;
+pub(in crate::servers) mod refusal;
+pub(in crate::servers) mod repository;
+pub(in crate::servers) mod router;
+pub(in crate::servers) mod run;
+pub(in crate::servers) mod shared;
 mod status;
 mod stream;
 #[cfg(test)]

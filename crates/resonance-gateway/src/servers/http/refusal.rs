@@ -8,44 +8,48 @@ use serde::Serialize;
 
 /// Why a request gets no answer of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) code: Code,
+pub(in crate::servers) struct Refusal {
+    pub(in crate::servers) status: StatusCode,
+    pub(in crate::servers) code: Code,
     /// For people, with the particulars.
-    pub(super) detail: String,
+    pub(in crate::servers) detail: String,
 }
 
 /// The two halves of the server differ in how they write errors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Half {
+pub(in crate::servers) enum Half {
     Inference,
     Management,
 }
 
 impl Half {
-    pub(super) fn of(path: &str) -> Self {
+    pub(in crate::servers) fn of(path: &str) -> Self {
         if path == "/v2" || path.starts_with("/v2/") { Self::Inference } else { Self::Management }
     }
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+    pub(in crate::servers) fn new(
+        status: StatusCode,
+        code: Code,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { status, code, detail: detail.into() }
     }
 
-    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+    pub(in crate::servers) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::RequestInvalid, detail)
     }
 
-    pub(super) fn unknown(detail: impl Into<String>) -> Self {
+    pub(in crate::servers) fn unknown(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::RequestUnknown, detail)
     }
 
-    pub(super) fn overloaded(detail: impl Into<String>) -> Self {
+    pub(in crate::servers) fn overloaded(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Code::Overloaded, detail)
     }
 
-    pub(super) fn respond(&self, half: Half) -> Response {
+    pub(in crate::servers) fn respond(&self, half: Half) -> Response {
         let (media, body) = match half {
             Half::Inference => ("application/json", oip::encode_error(&self.detail)),
             Half::Management => ("application/problem+json", self.problem()),

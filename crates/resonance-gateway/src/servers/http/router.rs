@@ -18,7 +18,8 @@ use tower::Service;
 
 use super::refusal::{Half, Refusal};
 use super::shared::Shared;
-use super::{body, deployments, events, gate, inference, metadata, plant, status, stream, values};
+use super::{body, deployments, events, gate, inference, metadata, plant, repository, status};
+use super::{stream, values};
 
 /// When a request's body must have arrived.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,12 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(metadata::server))
         .route("/health/live", get(metadata::live))
         .route("/health/ready", get(metadata::ready))
+        .route("/repository/index", post(repository::index))
+        .route("/repository/models/{model}/load", post(repository::load))
+        .route("/repository/models/{model}/unload", post(repository::unload))
+        .route("/models/stats", get(repository::all_statistics))
+        .route("/models/{model}/stats", get(repository::statistics))
+        .route("/models/{model}/versions/{version}/stats", get(repository::statistics))
         .route("/models/{model}", get(metadata::model))
         .route("/models/{model}/ready", get(metadata::model_ready))
         .route("/models/{model}/infer", post(inference::infer))
@@ -91,10 +98,10 @@ pub(super) async fn answer(
 }
 
 /// A place among the requests under way, for those that need one.
-type Place<'a> = Option<SemaphorePermit<'a>>;
+pub(in crate::servers) type Place<'a> = Option<SemaphorePermit<'a>>;
 
 /// Who asks, and a place for the request.
-async fn enter<'a>(
+pub(in crate::servers) async fn enter<'a>(
     shared: &'a Shared,
     peer: SocketAddr,
     method: &Method,

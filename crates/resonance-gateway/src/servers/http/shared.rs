@@ -21,47 +21,82 @@ const STREAMS_MAX: usize = 64;
 /// Passwords being verified or waiting for it at once; a guesser gets no more of the machine.
 const LOGINS_MAX: usize = 4;
 
-pub(super) struct Shared {
-    pub(super) context: Context,
-    pub(super) plan: HttpServerPlan,
+/// What a listener offers. Both stand on the same requests, bounds and refusals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::servers) enum Surface {
+    /// The routes of [`super::router`].
+    Http,
+    /// The calls of [`crate::servers::grpc`].
+    Grpc,
+}
+
+impl Surface {
+    /// The name in plant files and events.
+    pub(in crate::servers) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// The subject of its events.
+    pub(in crate::servers) const fn subject(self) -> &'static str {
+        match self {
+            Self::Http => "server/http",
+            Self::Grpc => "server/grpc",
+        }
+    }
+}
+
+pub(in crate::servers) struct Shared {
+    pub(in crate::servers) surface: Surface,
+    pub(in crate::servers) context: Context,
+    pub(in crate::servers) plan: HttpServerPlan,
     /// By the model's name; models are fixed while the gateway runs.
-    pub(super) lanes: BTreeMap<Arc<str>, Arc<Lane>>,
+    pub(in crate::servers) lanes: BTreeMap<Arc<str>, Arc<Lane>>,
     /// Requests under way.
-    pub(super) requests: Semaphore,
+    pub(in crate::servers) requests: Semaphore,
     /// Inferences that are not quick: as many as there are processors.
-    pub(super) slow: Arc<Semaphore>,
+    pub(in crate::servers) slow: Arc<Semaphore>,
     /// Passwords being verified.
-    pub(super) logins: Arc<Semaphore>,
+    pub(in crate::servers) logins: Arc<Semaphore>,
     /// Open streams.
-    pub(super) streams: Arc<Semaphore>,
+    pub(in crate::servers) streams: Arc<Semaphore>,
     pub(super) results: Arc<Feed<ResultRecord>>,
     pub(super) events: Arc<Feed<Event>>,
-    pub(super) complaints: Complaints,
-    pub(super) counters: Counters,
+    pub(in crate::servers) complaints: Complaints,
+    pub(in crate::servers) counters: Counters,
     /// Turns true when the server is to stop.
-    pub(super) stop: watch::Receiver<bool>,
+    pub(in crate::servers) stop: watch::Receiver<bool>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(in crate::servers) struct Counters {
     /// Connections open.
-    pub(super) clients: AtomicU64,
+    pub(in crate::servers) clients: AtomicU64,
     /// Requests answered.
-    pub(super) requests: Counter,
+    pub(in crate::servers) requests: Counter,
     /// Results and events sent on streams.
-    pub(super) delivered: Counter,
+    pub(in crate::servers) delivered: Counter,
     /// Requests and connections refused.
-    pub(super) refused: Counter,
+    pub(in crate::servers) refused: Counter,
 }
 
 impl Shared {
-    pub(super) fn new(plan: HttpServerPlan, context: Context, stop: watch::Receiver<bool>) -> Self {
+    pub(in crate::servers) fn new(
+        surface: Surface,
+        plan: HttpServerPlan,
+        context: Context,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let lane = |model: &Arc<ServedModel>| {
             (Arc::clone(&model.used.name), Arc::new(Lane::new(Arc::clone(model))))
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let started = context.clock.now().nanos();
+        let (clock, events) = (Arc::clone(&context.clock), context.event_sink());
         Self {
+            surface,
             lanes: context.models.iter().map(lane).collect(),
             requests: Semaphore::new(plan.requests_max),
             slow: Arc::new(Semaphore::new(processors)),
@@ -69,7 +104,7 @@ impl Shared {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             results: Arc::new(Feed::new(started)),
             events: Arc::new(Feed::new(started)),
-            complaints: Complaints::new(Arc::clone(&context.clock), context.event_sink()),
+            complaints: Complaints::new(surface.subject(), clock, events),
             counters: Counters::default(),
             stop,
             context,

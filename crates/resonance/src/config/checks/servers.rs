@@ -1,4 +1,4 @@
-//! `[server.opcua]`, `[server.http]` and `[[user]]`.
+//! `[server.opcua]`, `[server.http]`, `[server.grpc]` and `[[user]]`.
 
 use std::net::SocketAddr;
 
@@ -11,23 +11,23 @@ pub(super) fn check(check: &mut Check<'_, '_>, root: &Node<'_>) {
         user_name(check, user);
     }
     let Some(server) = root.get("server") else { return };
-    let mut taken: Option<SocketAddr> = None;
-    for kind in ["opcua", "http"] {
+    let mut taken: Vec<SocketAddr> = Vec::new();
+    for kind in ["opcua", "http", "grpc"] {
         let Some(server) = server.get(kind) else { continue };
         let address = listen(check, &server);
         if let Some(address) = address
             && let Some((_, node)) = server.text_at("listen")
             && address.port() != 0
-            && taken == Some(address)
+            && taken.contains(&address)
         {
-            let message = format!("both servers listen on {address}");
+            let message = format!("two servers listen on {address}");
             check.error(Mistake::Duplicate, &node.place, message, "give each its own port");
         }
-        taken = address;
+        taken.extend(address);
         let remote = address.is_some_and(|address| !address.ip().is_loopback());
         match kind {
             "opcua" => opcua(check, &server, remote, users.is_empty()),
-            _ => http(check, &server, remote, users.is_empty()),
+            _ => http(check, kind, &server, remote, users.is_empty()),
         }
     }
 }
@@ -97,13 +97,14 @@ fn opcua(check: &mut Check<'_, '_>, server: &Node<'_>, remote: bool, no_users: b
     nobody(check, server, anonymous, no_users, "allow_anonymous = true");
 }
 
-fn http(check: &mut Check<'_, '_>, server: &Node<'_>, remote: bool, no_users: bool) {
+fn http(check: &mut Check<'_, '_>, kind: &str, server: &Node<'_>, remote: bool, no_users: bool) {
     if remote {
         loopback_only(check, server, "anonymous", "requests need no user");
         if !server.has("tls") {
             let place = server.text_at("listen").map_or(server.place.clone(), |(_, n)| n.place);
             let message = "passwords would cross the network unprotected";
-            let remedy = "add [server.http.tls] with certificate and key, or listen on 127.0.0.1";
+            let remedy =
+                format!("add [server.{kind}.tls] with certificate and key, or listen on 127.0.0.1");
             check.error(Mistake::Exposed, &place, message, remedy);
         }
     }

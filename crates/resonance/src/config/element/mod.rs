@@ -20,7 +20,7 @@ pub(crate) use asset::{Asset, Point};
 pub(crate) use deployment::{Deployment, Fallback, Gate, State, TriggerOn};
 pub(crate) use name::{ID_PATTERN, NAME_PATTERN, Named};
 pub(crate) use plant::PlantHierarchy;
-pub(crate) use server::Servers;
+pub(crate) use server::{Servers, Tls};
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 pub(crate) use spool::Spool;

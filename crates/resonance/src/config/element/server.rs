@@ -1,4 +1,4 @@
-//! `[server.opcua]` and `[server.http]`.
+//! `[server.opcua]`, `[server.http]` and `[server.grpc]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -19,6 +19,9 @@ pub(crate) struct Servers {
     /// The HTTP server: inference API, server-sent events, status.
     #[serde(default)]
     pub(crate) http: Option<HttpServer>,
+    /// The gRPC server: inference API.
+    #[serde(default)]
+    pub(crate) grpc: Option<GrpcServer>,
 }
 
 /// The OPC UA server: assets, points and results.
@@ -72,6 +75,35 @@ pub(crate) struct HttpServer {
     pub(crate) requests_max: u32,
 }
 
+/// The gRPC server: inference API.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GrpcServer {
+    /// The address and port on which it listens.
+    #[serde(default = "defaults::grpc_listen")]
+    #[schemars(with = "String")]
+    pub(crate) listen: SocketAddr,
+    /// Certificate and key. Without them only on loopback.
+    #[serde(default)]
+    pub(crate) tls: Option<Tls>,
+    /// What a call without a user may do. Absent: nothing. Only on loopback.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::role_or_none")]
+    pub(crate) anonymous: Option<Role>,
+    /// The largest message of a call, bytes.
+    #[serde(default = "defaults::body_bytes_max")]
+    #[schemars(range(min = 1))]
+    pub(crate) message_bytes_max: u32,
+    /// A call's message must have arrived after this time, milliseconds.
+    #[serde(default = "defaults::request_timeout_ms")]
+    #[schemars(range(min = 1))]
+    pub(crate) request_timeout_ms: u32,
+    /// Calls under way at once.
+    #[serde(default = "defaults::requests_max")]
+    #[schemars(range(min = 1))]
+    pub(crate) requests_max: u32,
+}
+
 /// A server's certificate and key.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +126,10 @@ mod defaults {
     }
     pub(super) fn http_listen() -> SocketAddr {
         (Ipv4Addr::LOCALHOST, 8080).into()
+    }
+    /// Where clients of the protocol look first.
+    pub(super) fn grpc_listen() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 8001).into()
     }
     pub(super) fn body_bytes_max() -> u32 {
         64 << 20

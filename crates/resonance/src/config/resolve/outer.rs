@@ -12,7 +12,7 @@ use resonance_gateway::secret;
 use resonance_gateway::sources::opcua::config::SecretRef;
 
 use super::{Diagnostic, Mistake, Resolver, SourcePoints, with_points};
-use crate::config::element::{Sink, Source};
+use crate::config::element::{Sink, Source, Tls};
 
 impl Resolver<'_, '_> {
     pub(super) fn sources(&mut self, points: SourcePoints) -> Vec<SourcePlan> {
@@ -86,16 +86,26 @@ impl Resolver<'_, '_> {
         });
         let http = self.file.server.http.as_ref().map(|server| HttpServerPlan {
             listen: server.listen,
-            tls: server.tls.as_ref().map(|tls| TlsPlan {
-                certificate: self.folder_of(&tls.certificate),
-                key: self.folder_of(&tls.key),
-            }),
+            tls: server.tls.as_ref().map(|tls| self.tls(tls)),
             anonymous: server.anonymous,
             body_bytes_max: server.body_bytes_max as usize,
             request_timeout: Duration::from_millis(server.request_timeout_ms.into()),
             requests_max: server.requests_max as usize,
         });
-        ServersPlan { opcua, http }
+        let grpc = self.file.server.grpc.as_ref().map(|server| HttpServerPlan {
+            listen: server.listen,
+            tls: server.tls.as_ref().map(|tls| self.tls(tls)),
+            anonymous: server.anonymous,
+            body_bytes_max: server.message_bytes_max as usize,
+            request_timeout: Duration::from_millis(server.request_timeout_ms.into()),
+            requests_max: server.requests_max as usize,
+        });
+        ServersPlan { opcua, http, grpc }
+    }
+
+    fn tls(&self, tls: &Tls) -> TlsPlan {
+        let (certificate, key) = (self.folder_of(&tls.certificate), self.folder_of(&tls.key));
+        TlsPlan { certificate, key }
     }
 
     pub(super) fn spool(&self) -> SpoolPlan {

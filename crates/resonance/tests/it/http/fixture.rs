@@ -10,16 +10,17 @@ use parking_lot::Mutex;
 use resonance_gateway::access::{Access, hash_password};
 use resonance_gateway::deployments::{Command, CommandRefused, Deployments};
 use resonance_gateway::events::EventLog;
-use resonance_gateway::models::{ModelState, Models, ServedModel};
+use resonance_gateway::models::{ModelState, Models, Repository, ServedModel};
 use resonance_gateway::plan::{HttpServerPlan, UserPlan};
 use resonance_gateway::results::Results;
 use resonance_gateway::servers::Context;
-use resonance_gateway::servers::http::{Running, ServerError, start};
+use resonance_gateway::servers::http::{Running, ServerError};
+use resonance_gateway::servers::{grpc, http};
 use resonance_gateway::status::{
     DeploymentState, DeploymentStatus, HubStatus, LatencySummary, SpoolStatus, Status,
 };
 use resonance_inference::package::VerifiedModel;
-use resonance_inference::{Manifest, Program};
+use resonance_inference::{Engine, EngineError, Limits, Manifest, Program};
 use resonance_plant::{
     Asset, AssetId, Code, DataType, Event, Interpolation, LastValues, ManualClock, ModelUsed,
     Plant, Point, PointIndex, Principal, Qualifier, Role, Timestamp, Unit, Value,
@@ -31,26 +32,26 @@ use super::client::Client;
 use super::programs::{Barrier, held, types, wear};
 
 /// When it is, for the whole of a test: 2026-11-21T08:00:10Z.
-pub(super) const NOW: &str = "2026-11-21T08:00:10Z";
+pub(crate) const NOW: &str = "2026-11-21T08:00:10Z";
 
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::parse_rfc3339(NOW).unwrap()
 }
 
 /// A running server and what it looks at.
-pub(super) struct Fixture {
-    pub(super) addr: SocketAddr,
-    pub(super) events: Arc<EventLog>,
-    pub(super) results: Results,
-    pub(super) models: Arc<Models>,
-    pub(super) barrier: Arc<Barrier>,
-    pub(super) deployments: Arc<OneDeployment>,
+pub(crate) struct Fixture {
+    pub(crate) addr: SocketAddr,
+    pub(crate) events: Arc<EventLog>,
+    pub(crate) results: Results,
+    pub(crate) models: Arc<Models>,
+    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) deployments: Arc<OneDeployment>,
     running: Option<Running>,
     runtime: Runtime,
 }
 
 /// The plan of a server for anonymous users who may operate, with small bounds.
-pub(super) fn plan() -> HttpServerPlan {
+pub(crate) fn plan() -> HttpServerPlan {
     HttpServerPlan {
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: None,
@@ -62,26 +63,43 @@ pub(super) fn plan() -> HttpServerPlan {
 }
 
 /// The plan of a server for users only.
-pub(super) fn plan_for_users() -> HttpServerPlan {
+pub(crate) fn plan_for_users() -> HttpServerPlan {
     HttpServerPlan { anonymous: None, ..plan() }
 }
 
+/// Which server.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Http,
+    Grpc,
+}
+
 impl Fixture {
-    pub(super) fn start(plan: &HttpServerPlan) -> Self {
+    pub(crate) fn start(plan: &HttpServerPlan) -> Self {
         Self::try_start(plan).unwrap()
     }
 
-    pub(super) fn try_start(plan: &HttpServerPlan) -> Result<Self, ServerError> {
+    pub(crate) fn try_start(plan: &HttpServerPlan) -> Result<Self, ServerError> {
+        Self::of(Kind::Http, plan)
+    }
+
+    /// The same with a gRPC server.
+    pub(crate) fn start_grpc(plan: &HttpServerPlan) -> Self {
+        Self::of(Kind::Grpc, plan).unwrap()
+    }
+
+    pub(crate) fn of(kind: Kind, plan: &HttpServerPlan) -> Result<Self, ServerError> {
         let barrier = Arc::new(Barrier::default());
         let models = [
             served("wear", wear()),
             served("types", types()),
             served("held", held(Arc::clone(&barrier))),
         ];
-        Self::with_models(plan, models, barrier)
+        Self::with_models(kind, plan, models, barrier)
     }
 
-    pub(super) fn with_models(
+    pub(crate) fn with_models(
+        kind: Kind,
         plan: &HttpServerPlan,
         models: impl IntoIterator<Item = Arc<ServedModel>>,
         barrier: Arc<Barrier>,
@@ -93,10 +111,15 @@ impl Fixture {
             .unwrap();
         let events = Arc::new(EventLog::in_memory());
         let results = Results::new(None);
-        let models = Arc::new(Models::new(models));
+        let models = Arc::new(Models::new(models).commanded(repository(&events)));
         let deployments = Arc::new(OneDeployment::default());
         let context = context(&events, &results, &models, &deployments);
-        let running = runtime.block_on(start(plan, context))?;
+        let running = runtime.block_on(async {
+            match kind {
+                Kind::Http => http::start(plan, context).await,
+                Kind::Grpc => grpc::start(plan, context).await,
+            }
+        })?;
         Ok(Self {
             addr: running.addr,
             events,
@@ -109,32 +132,32 @@ impl Fixture {
         })
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.addr)
     }
 
-    pub(super) fn status(&self) -> resonance_gateway::status::ServerStatus {
+    pub(crate) fn status(&self) -> resonance_gateway::status::ServerStatus {
         self.running.as_ref().unwrap().status()
     }
 
     /// Stops the server and says how long it took.
-    pub(super) fn stop(&mut self) -> Duration {
+    pub(crate) fn stop(&mut self) -> Duration {
         let began = Instant::now();
         self.runtime.block_on(self.running.take().unwrap().stop());
         began.elapsed()
     }
 
-    pub(super) fn set_state(&self, model: &str, state: ModelState) {
+    pub(crate) fn set_state(&self, model: &str, state: ModelState) {
         self.models.find(model, None).unwrap().set_state(state);
     }
 
     /// Waits until this many inferences of `held` are under way.
-    pub(super) fn wait_for_held(&self, inferences: u64) {
+    pub(crate) fn wait_for_held(&self, inferences: u64) {
         wait_until(|| self.barrier.arrived.load(Ordering::SeqCst) >= inferences);
     }
 
     /// The last event with this code, once it is there.
-    pub(super) fn event(&self, code: Code) -> Arc<Event> {
+    pub(crate) fn event(&self, code: Code) -> Arc<Event> {
         let mut found = None;
         wait_until(|| {
             found = self.events.recent(1_000).into_iter().rev().find(|event| event.code == code);
@@ -152,7 +175,7 @@ impl Drop for Fixture {
 }
 
 /// Waits for another thread, within bounds.
-pub(super) fn wait_until(mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !done() {
         assert!(Instant::now() < deadline, "waited in vain");
@@ -172,7 +195,11 @@ fn context(
         role,
         password_hash: hash_password(password.as_bytes()).unwrap().into(),
     };
-    let users = [user("vera", Role::View, "see"), user("otto", Role::Operate, "do")];
+    let users = [
+        user("vera", Role::View, "see"),
+        user("otto", Role::Operate, "do"),
+        user("enno", Role::Engineer, "change"),
+    ];
     let access = Access::new(&users, clock.clone(), events.clone()).unwrap();
     let plant = Arc::new(plant());
     let values = Arc::new(LastValues::new(plant.points.len()));
@@ -200,6 +227,29 @@ fn context(
             servers: Vec::new(),
             spool: SpoolStatus::default(),
         }),
+    }
+}
+
+/// Takes commands to the models; `wear` is used by the deployment of that name.
+fn repository(events: &Arc<EventLog>) -> Repository {
+    let users = BTreeMap::from([(Arc::from("wear"), vec![Arc::from("wear")])]);
+    let clock = Arc::new(ManualClock::at(now()));
+    Repository::new(Ok(Arc::new(Programs)), Limits::default(), users, clock, events.clone())
+}
+
+/// Loads `types`, and nothing else.
+struct Programs;
+
+impl Engine for Programs {
+    fn identity(&self) -> &str {
+        "none"
+    }
+
+    fn load(&self, model: &VerifiedModel, _: &Limits) -> Result<Box<dyn Program>, EngineError> {
+        match &*model.manifest.name {
+            "types" => Ok(types()),
+            other => Err(EngineError::Failed(format!("{other} is not for me"))),
+        }
     }
 }
 
@@ -235,7 +285,7 @@ fn plant() -> Plant {
 }
 
 /// A served model of this program.
-pub(super) fn served(name: &str, program: Box<dyn Program>) -> Arc<ServedModel> {
+pub(crate) fn served(name: &str, program: Box<dyn Program>) -> Arc<ServedModel> {
     let folder = tempfile::tempdir().unwrap();
     let manifest: Manifest = toml::from_str(&format!(
         "format = 1\nname = \"{name}\"\nversion = \"3\"\ncategory = \"soft_sensor\"\n\
@@ -260,8 +310,8 @@ pub(super) fn served(name: &str, program: Box<dyn Program>) -> Arc<ServedModel> 
 
 /// A deployment `wear` that keeps the commands it was given; suspended, it cannot be again.
 #[derive(Debug, Default)]
-pub(super) struct OneDeployment {
-    pub(super) commands: Mutex<Vec<(Command, Principal)>>,
+pub(crate) struct OneDeployment {
+    pub(crate) commands: Mutex<Vec<(Command, Principal)>>,
 }
 
 impl Deployments for OneDeployment {

@@ -3,11 +3,11 @@
 mod access;
 mod bad_input;
 pub(crate) mod client;
-mod fixture;
+pub(crate) mod fixture;
 mod management;
 mod overhead;
-mod programs;
+pub(crate) mod programs;
 mod protocol;
 mod streams;
-mod tls;
+pub(crate) mod tls;
 mod triton;

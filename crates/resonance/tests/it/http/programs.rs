@@ -39,7 +39,7 @@ impl<F: Fn(&TensorBuf) -> Outcome + Send + Sync> Session for ComputedSession<F> 
 }
 
 /// `wear`: the sum of each row of `x` FP32[-1, 4], and its class INT64[-1]: 0 below ten, else 1.
-pub(super) fn wear() -> Box<dyn Program> {
+pub(crate) fn wear() -> Box<dyn Program> {
     let signature = Signature {
         inputs: vec![spec("x", ElementType::Fp32, &[Dim::Any, Dim::Fixed(4)])],
         outputs: vec![
@@ -66,7 +66,7 @@ pub(super) fn wear() -> Box<dyn Program> {
 
 /// `types`: an input `in_FP32` [-1, 2] for every element type, and outputs `out_FP32` that repeat
 /// them.
-pub(super) fn types() -> Box<dyn Program> {
+pub(crate) fn types() -> Box<dyn Program> {
     let tensors = |prefix: &str| {
         let shape = [Dim::Any, Dim::Fixed(2)];
         let all = ElementType::ALL.into_iter();
@@ -79,15 +79,15 @@ pub(super) fn types() -> Box<dyn Program> {
 
 /// Holds inferences until it is opened.
 #[derive(Default)]
-pub(super) struct Barrier {
+pub(crate) struct Barrier {
     is_open: Mutex<bool>,
     opened: Condvar,
     /// Inferences that came this far.
-    pub(super) arrived: AtomicU64,
+    pub(crate) arrived: AtomicU64,
 }
 
 impl Barrier {
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.is_open.lock() = true;
         self.opened.notify_all();
     }
@@ -102,7 +102,7 @@ impl Barrier {
 }
 
 /// `held`: takes `x` UINT8[1], and answers when its barrier is opened.
-pub(super) fn held(barrier: Arc<Barrier>) -> Box<dyn Program> {
+pub(crate) fn held(barrier: Arc<Barrier>) -> Box<dyn Program> {
     let shape = [Dim::Fixed(1)];
     let signature = Signature {
         inputs: vec![spec("x", ElementType::Uint8, &shape)],

@@ -1,0 +1,1 @@
+//! What a client does not show: bounds, deadlines, cancellation.
