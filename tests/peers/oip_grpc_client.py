@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import queue
 import sys
 
 import ml_dtypes
@@ -49,11 +50,14 @@ def infer(client):
         assert [output.name for output in result.get_response().outputs] == ["class", "wear"]
         np.testing.assert_allclose(result.as_numpy("wear"), ROWS.sum(axis=1), rtol=1e-6)
         assert result.as_numpy("class").tolist() == [1, 0]
-    answers = []
-    calls = [client.async_infer("wear", [wear_input()], lambda result, error: answers.append(
-        (result, error))) for _ in range(8)]
-    for call in calls:
-        call.get_result()
+    answers = queue.Queue()
+    for _ in range(8):
+        client.async_infer("wear", [wear_input()], lambda result, error: answers.put(
+            (result, error)))
+    for _ in range(8):
+        result, error = answers.get(timeout=20)
+        assert error is None, error
+        assert result.as_numpy("class").tolist() == [1, 0]
     typed(client)
     figures = client.get_inference_statistics("wear").model_stats[0]
     assert (figures.name, figures.version) == ("wear", "3")
