@@ -5,8 +5,9 @@
 //! resonance-bench windows [SECONDS]                             blocks into windows
 //! resonance-bench reads URL SECONDS NODE...                     ages of values that Read returns
 //! resonance-bench spool RESULTS BROKER_URL                      result spool and MQTT sink
-//! resonance-bench requests HOST:PORT PATH BODY_FILE SECONDS CONNECTIONS   HTTP requests
-//! resonance-bench echo                                          an HTTP server that echoes
+//! resonance-bench requests HOST:PORT PATH BODY_FILE SECONDS CONNECTIONS [HEADER]...
+//!                                                               HTTP requests
+//! resonance-bench echo ANSWER_BYTES                             an empty HTTP server
 //! ```
 
 mod echo;
@@ -45,12 +46,12 @@ fn run(arguments: &[&str]) -> Result<serde_json::Value, Failure> {
             reads::reads(url, Duration::from_secs_f64(seconds.parse()?), nodes)
         }
         ["spool", results, broker] => spool::spool(results.parse()?, broker),
-        ["requests", address, path, body, seconds, connections] => {
-            let body = std::fs::read(body)?;
+        ["requests", address, path, body, seconds, connections, headers @ ..] => {
+            let message = requests::message(address, path, headers, &std::fs::read(body)?);
             let duration = Duration::from_secs_f64(seconds.parse()?);
-            requests::requests(address, path, &body, duration, connections.parse()?)
+            requests::requests(address, &message, duration, connections.parse()?)
         }
-        ["echo"] => echo::echo(),
+        ["echo", answer_bytes] => echo::echo(answer_bytes.parse()?),
         _ => Err(USAGE.into()),
     }
 }

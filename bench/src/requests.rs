@@ -10,24 +10,28 @@ use crate::{Failure, percentile};
 /// A tenth of the time warms up and is not counted.
 const WARM_UP_SHARE: f64 = 0.1;
 
-/// Requests for this long on so many connections; latencies in microseconds.
+/// A request as it goes over the wire.
+pub(crate) fn message(address: &str, path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n");
+    for header in headers {
+        head.push_str(header);
+        head.push_str("\r\n");
+    }
+    let length = format!("Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), length.as_bytes(), body].concat()
+}
+
+/// Sends a request for this long on so many connections; latencies in microseconds.
 pub(crate) fn requests(
     address: &str,
-    path: &str,
-    body: &[u8],
+    message: &[u8],
     duration: Duration,
     connections: usize,
 ) -> Result<serde_json::Value, Failure> {
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let message = [head.as_bytes(), body].concat();
     let counted = Instant::now() + duration.mul_f64(WARM_UP_SHARE);
     let end = Instant::now() + duration;
     let results: Vec<Result<Vec<f64>, Failure>> = std::thread::scope(|scope| {
-        let drive = || drive(address, &message, counted, end);
+        let drive = || drive(address, message, counted, end);
         let threads: Vec<_> = (0..connections).map(|_| scope.spawn(drive)).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| match thread.join() {
             Ok(result) => result,

@@ -14,10 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use resonance_plant::ElementType;
-use resonance_plant::tensor::Dim;
 use serde::Serialize;
-
-use crate::engines::Declared;
 
 pub use graph::inspect;
 
@@ -55,22 +52,6 @@ pub struct OnnxValue {
     pub name: String,
     /// What it is.
     pub kind: OnnxKind,
-}
-
-impl OnnxValue {
-    /// As it is compared with a manifest.
-    pub(crate) fn declared(&self) -> Declared {
-        let (element, shape) = match &self.kind {
-            OnnxKind::Other(_) => (None, None),
-            OnnxKind::Tensor { element, shape } => (*element, shape.as_ref()),
-        };
-        let dim = |dim: &OnnxDim| match dim {
-            OnnxDim::Fixed(size) => usize::try_from(*size).map_or(Dim::Any, Dim::Fixed),
-            OnnxDim::Any(_) => Dim::Any,
-        };
-        let shape = shape.map(|shape| shape.iter().map(dim).collect());
-        Declared { name: self.name.clone(), element, shape, shown: self.kind.to_string() }
-    }
 }
 
 /// What an input or output is.

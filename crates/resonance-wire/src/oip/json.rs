@@ -7,6 +7,7 @@ use super::error::RequestError;
 /// A place in a JSON text.
 #[derive(Clone)]
 pub(super) struct Reader<'a> {
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
     depth_max: usize,
@@ -15,8 +16,13 @@ pub(super) struct Reader<'a> {
 type Read<T> = Result<T, RequestError>;
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8], depth_max: usize) -> Self {
-        Self { bytes, at: 0, depth_max }
+    /// Looks over the whole text once: no token has to be checked for UTF-8 by itself.
+    pub(super) fn new(bytes: &'a [u8], depth_max: usize) -> Read<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|error| RequestError::Json {
+            offset: error.valid_up_to(),
+            problem: "the text is not UTF-8",
+        })?;
+        Ok(Self { text, bytes, at: 0, depth_max })
     }
 
     /// The place, bytes from the start.
@@ -106,7 +112,7 @@ impl<'a> Reader<'a> {
         loop {
             match self.bytes.get(self.at) {
                 Some(b'"') => {
-                    let tail = self.text(from, self.at)?;
+                    let tail = self.text(from, self.at);
                     self.at += 1;
                     return Ok(match owned {
                         None => Cow::Borrowed(tail),
@@ -114,7 +120,7 @@ impl<'a> Reader<'a> {
                     });
                 }
                 Some(b'\\') => {
-                    let head = self.text(from, self.at)?;
+                    let head = self.text(from, self.at);
                     let text = owned.get_or_insert_with(String::new);
                     text.push_str(head);
                     self.at += 1;
@@ -128,12 +134,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn text(&self, from: usize, to: usize) -> Read<&'a str> {
-        let bytes = self.bytes.get(from..to).unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|error| RequestError::Json {
-            offset: from + error.valid_up_to(),
-            problem: "the text is not UTF-8",
-        })
+    /// Both ends are beside ASCII bytes, so that they are between characters.
+    #[inline]
+    fn text(&self, from: usize, to: usize) -> &'a str {
+        self.text.get(from..to).unwrap_or_default()
     }
 
     /// Reads what follows a backslash.
@@ -215,14 +219,13 @@ impl<'a> Reader<'a> {
             }
             self.some_digits()?;
         }
-        self.text(start, self.at)
+        Ok(self.text(start, self.at))
     }
 
     #[inline]
     fn digits(&mut self) {
-        while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
-            self.at += 1;
-        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     }
 
     fn some_digits(&mut self) -> Read<()> {

@@ -61,7 +61,7 @@ pub fn decode_request(
         given: Given::none(signature),
         binary: json_length.map(|_| binary),
     };
-    let request = decoder.request(&mut Reader::new(json, DEPTH_MAX))?;
+    let request = decoder.request(&mut Reader::new(json, DEPTH_MAX)?)?;
     if let Some(left) = decoder.binary.filter(|left| !left.is_empty()) {
         return Err(RequestError::Binary(format!(
             "{} bytes follow the data that the inputs' \"binary_data_size\" account for",

@@ -170,6 +170,13 @@ fn what_json_cannot_carry_is_named() {
 }
 
 #[test]
+fn text_that_is_not_utf_8_is_refused_with_its_place() {
+    let error = decode_request(b"{\"id\":\"\xe4\"}", None, &wear(), &mut TensorBuf::default());
+    let expected = "the request is not valid JSON at byte 7: the text is not UTF-8";
+    assert_eq!(error.unwrap_err().to_string(), expected);
+}
+
+#[test]
 fn malformed_json_is_refused_with_its_place() {
     refused("", "the request is not valid JSON at byte 0: expected an object");
     refused("[1]", "the request is not valid JSON at byte 0: expected an object");

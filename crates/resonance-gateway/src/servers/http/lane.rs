@@ -11,7 +11,7 @@ use crate::models::ServedModel;
 
 /// An inference expected to take no longer runs on the thread that serves the connection; a
 /// longer one would keep other connections of that thread waiting.
-const INLINE_MAX: Duration = Duration::from_millis(1);
+const INLINE_MAX: Duration = Duration::from_micros(500);
 
 /// Buffers kept for reuse; more are made under load and dropped afterwards.
 const KEPT_MAX: usize = 8;

@@ -25,7 +25,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::linger::Linger;
 use super::shared::{Shared, Surface};
+use super::threads::Threads;
 use super::{router, tls};
 use crate::plan::HttpServerPlan;
 use crate::servers::{Context, RunningServer, grpc};
@@ -83,6 +85,9 @@ pub enum ServerError {
         /// What to do.
         remedy: &'static str,
     },
+    /// The system gives no threads.
+    #[error("[server.http] its threads cannot be started: {0}; raise the limits of this process")]
+    Threads(io::Error),
 }
 
 /// A server that runs. Dropped without [`Running::stop`], it ends at once.
@@ -207,13 +212,14 @@ async fn try_start(
     };
     let listener = TcpListener::bind(plan.listen).await.map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
+    let threads = Threads::start().map_err(ServerError::Threads)?;
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared::new(surface, plan.clone(), context, stopped));
-    let feeds = match surface {
+    let tasks = match surface {
         Surface::Http => feeds(&shared),
         Surface::Grpc => JoinSet::new(),
     };
-    let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared), feeds));
+    let accepting = tokio::spawn(accept(listener, acceptor, threads, Arc::clone(&shared), tasks));
     Ok(Running { addr, status: StatusReader(shared, addr), stop, accepting })
 }
 
@@ -266,6 +272,7 @@ fn feeds(shared: &Arc<Shared>) -> JoinSet<()> {
 async fn accept(
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
+    threads: Threads,
     shared: Arc<Shared>,
     mut tasks: JoinSet<()>,
 ) {
@@ -293,11 +300,19 @@ async fn accept(
             shared.complaints.tell(Code::Overloaded, None, "connection", &detail);
             continue;
         }
+        // There is one thread at least, and a socket leaves this runtime as it came.
+        let (Some(seat), Ok(stream)) = (threads.seat(), stream.into_std()) else { continue };
         let (shared, routes, acceptor) = (Arc::clone(&shared), routes.clone(), acceptor.clone());
-        tasks.spawn(async move {
+        let runtime = seat.runtime.clone();
+        let served = async move {
             let client = Client::count(shared);
-            connection(stream, peer, acceptor, &client.0, routes).await;
-        });
+            let served = Served { shared: &client.0, linger: &seat.linger, peer, routes };
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection(stream, acceptor, served).await,
+                Err(error) => tracing::warn!("watching a connection failed: {error}"),
+            }
+        };
+        tasks.spawn_on(served, &runtime);
     }
     drop(listener);
     let ended = timeout(STOP_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
@@ -350,42 +365,47 @@ impl Drop for Client {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
+/// What a connection's requests are answered with.
+struct Served<'a> {
+    shared: &'a Arc<Shared>,
+    linger: &'a Arc<Linger>,
     peer: SocketAddr,
-    acceptor: Option<TlsAcceptor>,
-    shared: &Arc<Shared>,
     routes: Routes,
-) {
+}
+
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, served: Served<'_>) {
     // Answers are written whole; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
     // gRPC is HTTP/2 from the first byte (RFC 9113, 3.3).
-    let grpc = shared.surface == Surface::Grpc;
-    let Some(acceptor) = acceptor else { return serve(stream, grpc, peer, shared, routes).await };
+    let grpc = served.shared.surface == Surface::Grpc;
+    let Some(acceptor) = acceptor else { return serve(stream, grpc, served).await };
     match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let is_h2 = grpc || stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            serve(stream, is_h2, peer, shared, routes).await;
+            serve(stream, is_h2, served).await;
         }
         // A peer that does not speak TLS, or stalls: its own fault, and it sees the end.
-        Ok(Err(_)) | Err(_) => shared.counters.refused.add(1),
+        Ok(Err(_)) | Err(_) => served.shared.counters.refused.add(1),
     }
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     is_h2: bool,
-    peer: SocketAddr,
-    shared: &Arc<Shared>,
-    routes: Routes,
+    served: Served<'_>,
 ) {
+    let Served { shared, linger, peer, routes } = served;
     let service = {
-        let shared = Arc::clone(shared);
+        let (shared, linger) = (Arc::clone(shared), Arc::clone(linger));
         service_fn(move |request: Request<Incoming>| {
-            let (shared, mut routes) = (Arc::clone(&shared), routes.clone());
+            let (shared, linger) = (Arc::clone(&shared), Arc::clone(&linger));
+            let mut routes = routes.clone();
             async move {
+                linger.came();
                 let request = request.map(Body::new);
-                Ok::<_, Infallible>(routes.answer(&shared, peer, request).await)
+                let answer = routes.answer(&shared, peer, request).await;
+                linger.answered();
+                Ok::<_, Infallible>(answer)
             }
         })
     };

@@ -12,6 +12,7 @@ mod feed;
 pub(in crate::servers) mod gate;
 mod inference;
 pub(in crate::servers) mod lane;
+mod linger;
 pub(in crate::servers) mod listener;
 pub(in crate::servers) mod metadata;
 mod plant;
@@ -24,6 +25,7 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod tls;
 mod values;
 

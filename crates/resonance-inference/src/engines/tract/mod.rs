@@ -14,8 +14,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tract_onnx::prelude::{Framework, TractError};
 use tract_onnx::tract_hir::infer::InferenceModel;
 
-use super::{Engine, EngineError, Limits, Program};
-use crate::onnx::{self, OnnxSummary};
+use resonance_plant::tensor::Dim;
+
+use super::{Declared, Engine, EngineError, Limits, Program};
+use crate::onnx::{OnnxDim, OnnxKind, OnnxSummary, OnnxValue};
 use crate::package::VerifiedModel;
 use program::TractProgram;
 
@@ -90,8 +92,8 @@ impl Engine for Tract {
     }
 }
 
-fn declared(values: &[onnx::OnnxValue]) -> Vec<super::Declared> {
-    values.iter().map(onnx::OnnxValue::declared).collect()
+fn declared(values: &[OnnxValue]) -> Vec<Declared> {
+    values.iter().map(declared_one).collect()
 }
 
 /// Runs something of the library's; a panic in it is an error like its others.
@@ -110,4 +112,18 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, TractError>) -> Result<T, String> 
 
 fn unsupported(reason: String) -> EngineError {
     EngineError::Unsupported { engine: IDENTITY.into(), reason }
+}
+
+/// What the file says of an input or output, as it is compared with a manifest.
+fn declared_one(value: &OnnxValue) -> Declared {
+    let (element, shape) = match &value.kind {
+        OnnxKind::Other(_) => (None, None),
+        OnnxKind::Tensor { element, shape } => (*element, shape.as_ref()),
+    };
+    let dim = |dim: &OnnxDim| match dim {
+        OnnxDim::Fixed(size) => usize::try_from(*size).map_or(Dim::Any, Dim::Fixed),
+        OnnxDim::Any(_) => Dim::Any,
+    };
+    let shape = shape.map(|shape| shape.iter().map(dim).collect());
+    Declared { name: value.name.clone(), element, shape, shown: value.kind.to_string() }
 }

@@ -5,7 +5,6 @@ mod bad_input;
 pub(crate) mod client;
 pub(crate) mod fixture;
 mod management;
-mod overhead;
 pub(crate) mod programs;
 mod protocol;
 mod streams;

@@ -92,6 +92,10 @@ impl Barrier {
         self.opened.notify_all();
     }
 
+    pub(super) fn close(&self) {
+        *self.is_open.lock() = false;
+    }
+
     fn pass(&self) {
         self.arrived.fetch_add(1, Ordering::SeqCst);
         let mut is_open = self.is_open.lock();

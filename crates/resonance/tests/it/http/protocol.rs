@@ -120,5 +120,31 @@ fn a_stop_lets_requests_under_way_end_and_takes_no_new_ones() {
     assert!(took < std::time::Duration::from_secs(5), "{took:?}");
 }
 
+/// More connections than the server has threads: some share one with the long inference.
+const NEIGHBOURS: usize = 6;
+
+#[test]
+fn a_model_that_takes_long_keeps_no_other_connection_waiting() {
+    let fixture = Fixture::start(&plan());
+    let mut client = fixture.client();
+    let mut neighbours: Vec<_> = (0..NEIGHBOURS).map(|_| fixture.client()).collect();
+    // The first time nothing is known of the model, the second time that it takes long.
+    for inferences in 1..=2 {
+        fixture.barrier.close();
+        let length = format!("Content-Length: {}\r\n", HELD.len());
+        client.head("POST", "/v2/models/held/infer", &length);
+        client.write(HELD.as_bytes()).unwrap();
+        fixture.wait_for_held(inferences);
+        let began = std::time::Instant::now();
+        while began.elapsed() < std::time::Duration::from_millis(100) {
+            for neighbour in &mut neighbours {
+                assert_eq!(neighbour.infer("wear", ROW).status, 200);
+            }
+        }
+        fixture.barrier.open();
+        assert_eq!(client.reply().status, 200);
+    }
+}
+
 pub(super) const HELD: &str =
     r#"{"inputs":[{"name":"x","shape":[1],"datatype":"UINT8","data":[9]}]}"#;

@@ -1,0 +1,80 @@
+//! The threads that serve connections.
+//!
+//! Each has a runtime of its own and keeps its connections: a request is read, inferred and
+//! answered without waking another thread, which on a machine with few processors costs more than
+//! a small model's inference. It also keeps inference away from the tasks of sinks and of other
+//! servers.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use super::linger::Linger;
+
+/// More would serve no more requests: inference that is not quick has threads of its own.
+const THREADS_MAX: usize = 4;
+
+/// They end when this is dropped, and what they serve with them.
+pub(super) struct Threads(Vec<Thread>);
+
+struct Thread {
+    runtime: Handle,
+    linger: Arc<Linger>,
+    connections: Arc<AtomicUsize>,
+    /// Its end is the thread's.
+    _alive: oneshot::Sender<()>,
+}
+
+/// A connection's place on a thread, for as long as it is open.
+pub(super) struct Seat {
+    pub(super) runtime: Handle,
+    pub(super) linger: Arc<Linger>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Threads {
+    /// As many as there are processors, within bounds.
+    pub(super) fn start() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..processors.min(THREADS_MAX)).map(Thread::start).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// A place on the thread with the fewest connections.
+    pub(super) fn seat(&self) -> Option<Seat> {
+        let load = |thread: &&Thread| thread.connections.load(Ordering::Relaxed);
+        let thread = self.0.iter().min_by_key(load)?;
+        thread.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Seat {
+            runtime: thread.runtime.clone(),
+            linger: Arc::clone(&thread.linger),
+            connections: Arc::clone(&thread.connections),
+        })
+    }
+}
+
+impl Thread {
+    fn start(number: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (alive, ended) = oneshot::channel::<()>();
+        let handle = runtime.handle().clone();
+        let linger = Arc::new(Linger::default());
+        let lingering = Arc::clone(&linger);
+        handle.spawn(async move { lingering.run().await });
+        std::thread::Builder::new().name(format!("http-{number}")).spawn(move || {
+            // An error says that the sender is gone, which is what is waited for.
+            let _ = runtime.block_on(ended);
+            // An inference that still runs is not waited for.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { runtime: handle, linger, connections: Arc::default(), _alive: alive })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
