@@ -16,7 +16,12 @@ use crate::servers::http::run::{self, Form};
 use crate::servers::http::shared::Shared;
 
 mod service {
-    #![allow(missing_docs, clippy::all, reason = "made from proto/open_inference.proto")]
+    #![allow(
+        missing_docs,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "made from proto/open_inference.proto"
+    )]
     include!(concat!(env!("OUT_DIR"), "/inference.rs"));
 }
 
