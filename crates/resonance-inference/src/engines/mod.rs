@@ -13,7 +13,6 @@ pub mod tract;
 
 use resonance_plant::{Signature, TensorBuf};
 
-use crate::onnx::{self, OnnxSummary};
 use crate::package::VerifiedModel;
 
 pub use onnxruntime::OnnxRuntime;
@@ -112,12 +111,15 @@ pub enum EngineError {
     },
     /// The model asks for other files.
     #[error(
-        "the model keeps data in the file {path:?}, which is not read; keep all data in the ONNX \
-         file itself (onnx.save with save_as_external_data=False)"
+        "the model keeps data in {path:?}, {reason}; keep it in a file beside the model that the \
+         package lists (resonance model pack), or in the ONNX file itself (onnx.save with \
+         save_as_external_data=False)"
     )]
     ExternalData {
         /// The path as the model gives it.
         path: String,
+        /// Why it is not taken from there.
+        reason: String,
     },
     /// Something is larger than the limits allow.
     #[error("{what} is {actual}, more than the {limit} allowed")]
@@ -162,13 +164,4 @@ fn model_file(model: &VerifiedModel) -> Result<(&str, &[u8]), EngineError> {
         reason: "the package does not hold it".into(),
     })?;
     Ok((file, bytes))
-}
-
-/// Looks into an ONNX file, and refuses one that keeps data elsewhere.
-fn inspect_whole(file: &str, bytes: &[u8], limits: &Limits) -> Result<OnnxSummary, EngineError> {
-    let summary = onnx::inspect(file, bytes, limits)?;
-    match summary.external.first() {
-        Some(path) => Err(EngineError::ExternalData { path: path.clone() }),
-        None => Ok(summary),
-    }
 }

@@ -15,6 +15,17 @@ pub(crate) fn packed(
     y: (&str, &str),
     vector: (&str, &str),
 ) -> VerifiedModel {
+    packed_with(onnx, x, y, vector, &[])
+}
+
+/// As [`packed`], with further files that the package lists.
+pub(crate) fn packed_with(
+    onnx: &[u8],
+    x: (&str, &str),
+    y: (&str, &str),
+    vector: (&str, &str),
+    more: &[(&str, &[u8])],
+) -> VerifiedModel {
     let folder: TempDir = tempfile::tempdir().unwrap();
     let spec = |name, (element, shape): (&str, &str)| {
         format!("name = '{name}'\nelement = '{element}'\nshape = {shape}\n")
@@ -39,7 +50,11 @@ pub(crate) fn packed(
     fs::write(folder.path().join("m.onnx"), onnx).unwrap();
     fs::write(folder.path().join("model.toml"), manifest).unwrap();
     fs::write(folder.path().join("golden.json"), golden.to_string()).unwrap();
-    package::pack(folder.path(), &[], &PackageLimits::default()).unwrap().model
+    let names: Vec<String> = more.iter().map(|(name, _)| (*name).to_owned()).collect();
+    for (name, content) in more {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    package::pack(folder.path(), &names, &PackageLimits::default()).unwrap().model
 }
 
 /// A package whose model adds up rows of this many numbers.

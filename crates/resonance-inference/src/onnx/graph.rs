@@ -15,6 +15,9 @@ const NODES_MAX: usize = 1 << 20;
 /// Dimensions of one tensor.
 const RANK_MAX: usize = 64;
 
+/// Other files that one model refers to.
+const FILES_MAX: usize = 256;
+
 /// Names, metadata and operators kept for the summary.
 const NAMED_MAX: usize = 1 << 16;
 
@@ -49,6 +52,35 @@ struct Walk<'a> {
     nodes: usize,
     /// Names of the main graph's weights, which old files list as inputs too.
     initializers: BTreeSet<String>,
+}
+
+/// Where a tensor's data lies if not in the ONNX file: its external_data entries.
+#[derive(Default)]
+struct Elsewhere {
+    location: String,
+    /// `None`: not there. `Some(None)`: no number.
+    offset: Option<Option<u64>>,
+    length: Option<Option<u64>>,
+}
+
+impl Elsewhere {
+    fn take(&mut self, key: &str, value: String) {
+        match key {
+            "location" => self.location = value,
+            "offset" => self.offset = Some(value.parse().ok()),
+            "length" => self.length = Some(value.parse().ok()),
+            _ => {}
+        }
+    }
+
+    /// Where the data of a tensor of this size ends in the file; `None` where that makes no sense.
+    fn end(&self, size: u64) -> Option<u64> {
+        let length = self.length.unwrap_or(Some(size))?;
+        let offset = self.offset.unwrap_or(Some(0))?;
+        // Engines count in signed numbers of 64 bits.
+        let end = offset.checked_add(size).filter(|end| i64::try_from(*end).is_ok())?;
+        (length == size).then_some(end)
+    }
 }
 
 impl Walk<'_> {
@@ -152,7 +184,7 @@ impl Walk<'_> {
             match self.field("graph", field)? {
                 (1, field) => self.node(field.bytes(), depth)?,
                 (5, field) => {
-                    let name = self.tensor(field.bytes())?;
+                    let name = self.tensor(field.bytes(), depth == 0)?;
                     if depth == 0 {
                         self.initializers.insert(name);
                     }
@@ -206,7 +238,7 @@ impl Walk<'_> {
         for field in Fields::of(bytes) {
             match self.field("attribute", field)? {
                 (5 | 10, field) => {
-                    self.tensor(field.bytes())?;
+                    self.tensor(field.bytes(), false)?;
                 }
                 (6 | 11, field) => self.graph(field.bytes(), depth + 1)?,
                 (22 | 23, field) => self.sparse(field.bytes())?,
@@ -222,7 +254,7 @@ impl Walk<'_> {
         for field in Fields::of(bytes) {
             match self.field("sparse tensor", field)? {
                 (1 | 2, field) => {
-                    self.tensor(field.bytes())?;
+                    self.tensor(field.bytes(), false)?;
                 }
                 (3, field) => self.dims(field, &mut dims)?,
                 _ => {}
@@ -232,9 +264,10 @@ impl Walk<'_> {
     }
 
     /// TensorProto: dims 1, data_type 2, name 8, raw_data 9, external_data 13, data_location 14.
-    fn tensor(&mut self, bytes: &[u8]) -> Result<String, EngineError> {
+    fn tensor(&mut self, bytes: &[u8], is_weight: bool) -> Result<String, EngineError> {
         let (mut dims, mut kind, mut name) = (Vec::new(), 0, String::new());
-        let (mut raw, mut external, mut location) = (None, false, String::new());
+        let (mut raw, mut external) = (None, false);
+        let mut elsewhere = Elsewhere::default();
         for field in Fields::of(bytes) {
             match self.field("tensor", field)? {
                 (1, field) => self.dims(field, &mut dims)?,
@@ -243,19 +276,24 @@ impl Walk<'_> {
                 (9, field) => raw = Some(field.bytes().len()),
                 (13, field) => {
                     let (key, value) = self.pair(field.bytes())?;
-                    if key == "location" {
-                        location = value;
-                    }
+                    elsewhere.take(&key, value);
                 }
                 (14, field) => external = field.int() != 0,
                 _ => {}
             }
         }
         let elements = self.elements(&format!("tensor {name:?}"), &dims)?;
-        if external || !location.is_empty() {
-            if self.summary.external.len() < NAMED_MAX {
-                self.summary.external.insert(location);
-            }
+        if external || !elsewhere.location.is_empty() {
+            let size = element_type(kind).and_then(|element| element.size());
+            let bytes = size.and_then(|size| elsewhere.end(elements.checked_mul(size as u64)?));
+            let Some(bytes) = bytes else {
+                return Err(self.bad(format!(
+                    "tensor {name:?} says of the file {:?} neither an offset nor a length that fit \
+                     its shape {dims:?}",
+                    elsewhere.location
+                )));
+            };
+            self.refer(elsewhere.location, bytes, !is_weight)?;
         } else if let (Some(actual), Some(size)) =
             (raw, element_type(kind).and_then(|element| element.size()))
             && elements.checked_mul(size as u64) != Some(actual as u64)
@@ -268,6 +306,19 @@ impl Walk<'_> {
         self.summary.weights += 1;
         self.summary.parameters = self.summary.parameters.saturating_add(elements);
         Ok(name)
+    }
+
+    fn refer(&mut self, location: String, bytes: u64, is_inner: bool) -> Result<(), EngineError> {
+        let known = self.summary.external.len();
+        if known >= FILES_MAX && !self.summary.external.contains_key(&location) {
+            let (actual, limit) = (known as u64 + 1, FILES_MAX as u64);
+            let what = "the number of files the model refers to".into();
+            return Err(EngineError::OverLimit { what, actual, limit });
+        }
+        let file = self.summary.external.entry(location).or_default();
+        file.bytes = file.bytes.max(bytes);
+        file.is_inner |= is_inner;
+        Ok(())
     }
 
     fn dims(&self, field: Field<'_>, into: &mut Vec<i64>) -> Result<(), EngineError> {

@@ -39,10 +39,20 @@ pub struct OnnxSummary {
     pub weights: usize,
     /// Numbers in them.
     pub parameters: u64,
-    /// Paths of other files that tensors refer to.
-    pub external: BTreeSet<String>,
+    /// Other files that tensors refer to, by their paths as the file gives them.
+    pub external: BTreeMap<String, ExternalFile>,
     /// Key and value pairs that the author left.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// What tensors ask of another file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExternalFile {
+    /// How long it must be for all of them to lie in it, bytes.
+    pub bytes: u64,
+    /// Whether one of them is no weight of the main graph. ONNX Runtime looks for those on disk
+    /// even where it was handed the file's content.
+    pub is_inner: bool,
 }
 
 /// An input or output of an ONNX model.

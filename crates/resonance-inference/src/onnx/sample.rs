@@ -72,8 +72,14 @@ pub(crate) fn weight(name: &str, dims: &[i64], data: &[f32]) -> Vec<u8> {
 
 /// A weight kept in another file.
 pub(crate) fn external(name: &str, location: &str) -> Vec<u8> {
-    let entry = bytes(13, [bytes(1, "location"), bytes(2, location)].concat());
-    bytes(5, [int(1, 1), int(2, 1), bytes(8, name), entry, int(14, 1)].concat())
+    external_at(name, &[("location", location)])
+}
+
+/// As [`external`], with these external_data entries; one FP32 number.
+pub(crate) fn external_at(name: &str, entries: &[(&str, &str)]) -> Vec<u8> {
+    let entry = |(key, value): &(&str, &str)| bytes(13, [bytes(1, key), bytes(2, value)].concat());
+    let entries: Vec<u8> = entries.iter().flat_map(entry).collect();
+    bytes(5, [int(1, 1), int(2, 1), bytes(8, name), entries, int(14, 1)].concat())
 }
 
 /// An input of this element type (by its number) and shape.

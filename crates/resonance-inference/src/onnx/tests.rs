@@ -46,7 +46,7 @@ fn operators_of_inner_graphs_and_functions_are_seen() {
         assert!(summary.operators.contains_key(operator), "{operator}");
     }
     assert!(summary.functions.contains("local:Own"));
-    assert_eq!(summary.external.first().map(String::as_str), Some("/etc/passwd"));
+    assert_eq!(summary.external.keys().next().map(String::as_str), Some("/etc/passwd"));
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use resonance_proof::{PackageLimits, file_digest, read_file};
 
+use crate::{Limits, onnx};
+
 use super::{GOLDEN, MANIFEST, Manifest, PackageError, VerifiedModel, load, parse, read_manifest};
 
 /// What packing did.
@@ -18,8 +20,8 @@ pub struct Packed {
 }
 
 /// Computes the digest of every file of a package and writes them into its manifest, whose other
-/// text stays as it is. Pinned are the model, the golden vectors, what `[files]` already lists
-/// and `extra`.
+/// text stays as it is. Pinned are the model, the files beside it that it keeps weights in, the
+/// golden vectors, what `[files]` already lists and `extra`.
 ///
 /// # Errors
 /// Where the manifest is wrong in itself or a file cannot be read; nothing is written then.
@@ -68,6 +70,8 @@ fn digests(
 ) -> Result<BTreeMap<String, String>, PackageError> {
     let names = [manifest.model.as_str(), GOLDEN].into_iter();
     let names = names.chain(manifest.files.keys().map(String::as_str));
+    let beside = data_files(folder, &manifest.model, limits);
+    let names = names.chain(beside.iter().map(String::as_str));
     let mut digests = BTreeMap::new();
     for name in names.chain(extra.iter().map(String::as_str)) {
         let bytes = read_file(folder, name, limits.file_bytes_max).map_err(|source| {
@@ -76,6 +80,18 @@ fn digests(
         digests.insert(name.to_owned(), file_digest(&bytes));
     }
     Ok(digests)
+}
+
+/// The files beside the model that it keeps weights in. A model that no engine would take has
+/// none: what is wrong with it is said when it is loaded.
+fn data_files(folder: &Path, model: &str, limits: &PackageLimits) -> Vec<String> {
+    let Ok(bytes) = read_file(folder, model, limits.file_bytes_max) else { return Vec::new() };
+    let Ok(summary) = onnx::inspect(model, &bytes, &Limits::default()) else { return Vec::new() };
+    let is_beside = |name: &String| {
+        Path::new(name).file_name().is_some_and(|file| file == name.as_str())
+            && folder.join(name).is_file()
+    };
+    summary.external.into_keys().filter(is_beside).collect()
 }
 
 /// The manifest's text with its `[files]` table replaced, or added at the end.

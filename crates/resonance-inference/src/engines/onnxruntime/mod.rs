@@ -11,7 +11,7 @@ mod program;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -21,7 +21,7 @@ use ort::session::builder::GraphOptimizationLevel;
 pub use library::{LIBRARY_VARIABLE, MINOR_MIN};
 
 use super::{Engine, EngineError, Limits, Program};
-use crate::onnx::OnnxSummary;
+use crate::onnx::{self, OnnxSummary};
 use crate::package::VerifiedModel;
 use library::unavailable;
 use program::OnnxProgram;
@@ -80,7 +80,12 @@ impl OnnxRuntime {
         &self.library
     }
 
-    fn session(&self, bytes: &[u8], limits: &Limits) -> Result<Session, ort::Error> {
+    fn session(
+        &self,
+        bytes: &[u8],
+        external: Vec<DataFile<'_>>,
+        limits: &Limits,
+    ) -> Result<Session, ort::Error> {
         let mut builder = Session::builder(&self.environment)?
             .with_intra_threads(limits.intra_threads.max(1))?
             .with_inter_threads(1)?
@@ -88,8 +93,38 @@ impl OnnxRuntime {
             .with_deterministic_compute(true)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_log_level(LogLevel::Fatal)?;
+        for (name, content) in external {
+            builder = builder.with_external_initializer_file_in_memory(name, content)?;
+        }
         builder.commit_from_memory(bytes)
     }
+}
+
+/// A file's name and verified content.
+type DataFile<'n> = (&'n str, Arc<[u8]>);
+
+/// The verified content of every file that a model keeps data in. The library is handed these
+/// bytes and opens no file: a model that names another one is refused before.
+fn external_files<'s>(
+    summary: &'s OnnxSummary,
+    model: &VerifiedModel,
+) -> Result<Vec<DataFile<'s>>, EngineError> {
+    let mut files = Vec::with_capacity(summary.external.len());
+    for (path, asked) in &summary.external {
+        let refuse = |reason: String| EngineError::ExternalData { path: path.clone(), reason };
+        let Some(content) = model.files.file(path) else {
+            return Err(refuse("which is no file that the package lists".into()));
+        };
+        if asked.is_inner {
+            return Err(refuse("for a tensor that is no weight of the main graph".into()));
+        }
+        if (content.len() as u64) < asked.bytes {
+            let (has, needs) = (content.len(), asked.bytes);
+            return Err(refuse(format!("which has {has} bytes where {needs} are needed")));
+        }
+        files.push((path.as_str(), Arc::clone(content)));
+    }
+    Ok(files)
 }
 
 impl Engine for OnnxRuntime {
@@ -103,10 +138,12 @@ impl Engine for OnnxRuntime {
         limits: &Limits,
     ) -> Result<Box<dyn Program>, EngineError> {
         let (file, bytes) = super::model_file(model)?;
-        let summary = super::inspect_whole(file, bytes, limits)?;
+        let summary = onnx::inspect(file, bytes, limits)?;
+        let external = external_files(&summary, model)?;
         self.refuse_foreign(&summary)?;
-        let session =
-            self.session(bytes, limits).map_err(|error| self.refusal(file, &error, &summary))?;
+        let session = self
+            .session(bytes, external, limits)
+            .map_err(|error| self.refusal(file, &error, &summary))?;
         let program = OnnxProgram::new(session, &model.manifest, limits)?;
         Ok(Box::new(program))
     }

@@ -17,7 +17,7 @@ use tract_onnx::tract_hir::infer::InferenceModel;
 use resonance_plant::tensor::Dim;
 
 use super::{Declared, Engine, EngineError, Limits, Program};
-use crate::onnx::{OnnxDim, OnnxKind, OnnxSummary, OnnxValue};
+use crate::onnx::{self, OnnxDim, OnnxKind, OnnxSummary, OnnxValue};
 use crate::package::VerifiedModel;
 use program::TractProgram;
 
@@ -78,7 +78,7 @@ impl Engine for Tract {
         limits: &Limits,
     ) -> Result<Box<dyn Program>, EngineError> {
         let (file, bytes) = super::model_file(model)?;
-        let summary = super::inspect_whole(file, bytes, limits)?;
+        let summary = inspect_whole(file, bytes, limits)?;
         let lacking = self.lacking(&summary);
         if !lacking.is_empty() {
             let engine = IDENTITY.to_owned();
@@ -89,6 +89,18 @@ impl Engine for Tract {
         let graph = guarded(|| self.parse(bytes)).map_err(unsupported)?;
         let program = TractProgram::new(&graph, signature, &summary, limits)?;
         Ok(Box::new(program))
+    }
+}
+
+/// Looks into an ONNX file, and refuses one that keeps data elsewhere.
+fn inspect_whole(file: &str, bytes: &[u8], limits: &Limits) -> Result<OnnxSummary, EngineError> {
+    let summary = onnx::inspect(file, bytes, limits)?;
+    match summary.external.keys().next() {
+        Some(path) => {
+            let reason = "and tract is given no second file".to_owned();
+            Err(EngineError::ExternalData { path: path.clone(), reason })
+        }
+        None => Ok(summary),
     }
 }
 

@@ -230,7 +230,7 @@ fn written_onnx(summary: &OnnxSummary) -> String {
     for (what, values) in [("takes", &summary.inputs), ("gives", &summary.outputs)] {
         rows.extend(values.iter().map(|value| row(what, format!("{} {}", value.name, value.kind))));
     }
-    rows.extend(summary.external.iter().map(|path| row("refers to", format!("the file {path:?}"))));
+    rows.extend(summary.external.keys().map(|path| row("refers to", format!("the file {path:?}"))));
     rows.extend(summary.metadata.iter().map(|(key, value)| row(key, value.clone())));
     columns(&rows)
 }
