@@ -152,7 +152,12 @@ fn assemble(
     let mut members = Vec::new();
     for at in 0..DEPLOYMENTS {
         let plan = plan(at, &model);
-        let face = Face::new(Arc::clone(&plan.id), "line".into(), Arc::clone(&used));
+        let face = Face::new(
+            Arc::clone(&plan.id),
+            "line".into(),
+            plan.outputs.as_slice().into(),
+            Arc::clone(&used),
+        );
         let deployment = Deployment::new(&plan, &plant, Arc::new(face), 0);
         interest.inputs.extend(deployment.points().map(|point| (point, at)));
         interest.rings.extend(plan.bindings.iter().map(|binding| (binding.point, SAMPLES + 8)));

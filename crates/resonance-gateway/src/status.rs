@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
-use resonance_plant::Timestamp;
+use resonance_plant::{PointIndex, Timestamp};
 use serde::Serialize;
 
 /// A number that only grows; cheap to bump from any thread.
@@ -219,6 +219,9 @@ pub struct DeploymentStatus {
     pub id: Arc<str>,
     /// Which asset it is about.
     pub asset: Arc<str>,
+    /// The points that carry its results, for those who know the plant.
+    #[serde(skip)]
+    pub outputs: Arc<[PointIndex]>,
     /// The model's name.
     pub model: Arc<str>,
     /// The model's version.

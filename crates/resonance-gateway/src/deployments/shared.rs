@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use parking_lot::Mutex;
-use resonance_plant::{Clock, Code, Event, EventSink, ModelUsed, Principal, Value};
+use resonance_plant::{Clock, Code, Event, EventSink, ModelUsed, PointIndex, Principal, Value};
 
 use super::{Command, CommandRefused, Deployments};
 use crate::hub::ingest::Waker;
@@ -18,6 +18,8 @@ pub struct Face {
     pub id: Arc<str>,
     /// Which asset it is about.
     pub asset: Arc<str>,
+    /// The points that carry its results.
+    pub outputs: Arc<[PointIndex]>,
     /// The model it asks for first.
     pub model: Arc<ModelUsed>,
     /// Times it was triggered.
@@ -44,10 +46,16 @@ pub struct Face {
 
 impl Face {
     /// A deployment that is not active yet.
-    pub fn new(id: Arc<str>, asset: Arc<str>, model: Arc<ModelUsed>) -> Self {
+    pub fn new(
+        id: Arc<str>,
+        asset: Arc<str>,
+        outputs: Arc<[PointIndex]>,
+        model: Arc<ModelUsed>,
+    ) -> Self {
         Self {
             id,
             asset,
+            outputs,
             model,
             triggers: Counter::default(),
             inferences: Counter::default(),
@@ -93,6 +101,7 @@ impl Face {
         DeploymentStatus {
             id: Arc::clone(&self.id),
             asset: Arc::clone(&self.asset),
+            outputs: Arc::clone(&self.outputs),
             model: Arc::clone(&self.model.name),
             model_version: Arc::clone(&self.model.version),
             trained_on: Arc::clone(&self.model.trained_on),
@@ -182,7 +191,7 @@ mod tests {
             trained_on: "simulated".into(),
             fallback: None,
         });
-        let face = Arc::new(Face::new("wear".into(), "mill".into(), model));
+        let face = Arc::new(Face::new("wear".into(), "mill".into(), Arc::from([]), model));
         let events = Arc::new(EventLog::in_memory());
         let clock = Arc::new(ManualClock::default());
         let faces =

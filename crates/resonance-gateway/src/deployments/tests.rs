@@ -221,7 +221,12 @@ impl Bench {
         let mut interest = Interest::default();
         let mut members = Vec::new();
         for (at, plan) in plans.iter().enumerate() {
-            let face = Face::new(Arc::clone(&plan.id), "mill".into(), Arc::clone(&own.used));
+            let face = Face::new(
+                Arc::clone(&plan.id),
+                "mill".into(),
+                plan.outputs.as_slice().into(),
+                Arc::clone(&own.used),
+            );
             let deployment = Deployment::new(plan, &plant, Arc::new(face), 0);
             interest.inputs.extend(deployment.points().map(|point| (point, at)));
             interest.gates.extend(deployment.gate_point().map(|point| (point, at)));

@@ -289,7 +289,8 @@ fn faces(plan: &Plan, catalogue: &Catalogue) -> Vec<Arc<Face>> {
         let used = catalogue
             .find(&deployment.model)
             .map_or_else(|| Arc::new(unserved(&deployment.model)), |model| Arc::clone(&model.used));
-        Arc::new(Face::new(Arc::clone(&deployment.id), asset, used))
+        let outputs = deployment.outputs.as_slice().into();
+        Arc::new(Face::new(Arc::clone(&deployment.id), asset, outputs, used))
     };
     plan.deployments.iter().map(face).collect()
 }

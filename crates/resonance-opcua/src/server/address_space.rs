@@ -21,6 +21,10 @@ pub struct AddressSpace {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ObjectAt(pub(crate) u32);
 
+/// A variable of an [`AddressSpace`], to give it properties.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct VariableAt(pub(crate) u32);
+
 /// An object or folder to add.
 #[derive(Clone, Debug)]
 pub struct ObjectSpec {
@@ -121,9 +125,12 @@ pub(crate) struct Object {
 #[derive(Debug)]
 pub(crate) struct Variable {
     pub(crate) spec: VariableSpec,
-    pub(crate) parent: Option<ObjectAt>,
+    /// `None`: the Objects folder.
+    pub(crate) parent: Option<Child>,
     /// Whether its owner has it as a property rather than a component.
     pub(crate) is_property: bool,
+    /// Its properties beyond those that follow from its description.
+    pub(crate) more: Vec<u32>,
 }
 
 /// The properties a variable may have by what is known of it.
@@ -229,8 +236,10 @@ impl AddressSpace {
         &mut self,
         parent: Option<ObjectAt>,
         spec: VariableSpec,
-    ) -> Result<(), AddressSpaceError> {
-        self.add(parent, spec, false)
+    ) -> Result<VariableAt, AddressSpaceError> {
+        let at = self.add(parent.map(|ObjectAt(at)| Child::Object(at)), spec, false)?;
+        self.put_below(parent, Child::Variable(at));
+        Ok(VariableAt(at))
     }
 
     /// Adds a variable as a property of an object.
@@ -242,7 +251,25 @@ impl AddressSpace {
         owner: ObjectAt,
         spec: VariableSpec,
     ) -> Result<(), AddressSpaceError> {
-        self.add(Some(owner), spec, true)
+        let at = self.add(Some(Child::Object(owner.0)), spec, true)?;
+        self.put_below(Some(owner), Child::Variable(at));
+        Ok(())
+    }
+
+    /// Adds a variable as a property of a variable.
+    ///
+    /// # Errors
+    /// Where the id is taken or cannot be one.
+    pub fn add_property_of(
+        &mut self,
+        owner: VariableAt,
+        spec: VariableSpec,
+    ) -> Result<(), AddressSpaceError> {
+        let at = self.add(Some(Child::Variable(owner.0)), spec, true)?;
+        if let Some(owner) = self.variables.get_mut(owner.0 as usize) {
+            owner.more.push(at);
+        }
+        Ok(())
     }
 
     /// Names the columns that [`Reading::Computed`] refers to.
@@ -277,15 +304,14 @@ impl AddressSpace {
 
     fn add(
         &mut self,
-        parent: Option<ObjectAt>,
+        parent: Option<Child>,
         spec: VariableSpec,
         is_property: bool,
-    ) -> Result<(), AddressSpaceError> {
+    ) -> Result<u32, AddressSpaceError> {
         let at = self.variables.len() as u32;
         self.claim(&spec.id, Child::Variable(at))?;
-        self.variables.push(Variable { spec, parent, is_property });
-        self.put_below(parent, Child::Variable(at));
-        Ok(())
+        self.variables.push(Variable { spec, parent, is_property, more: Vec::new() });
+        Ok(at)
     }
 
     fn claim(&mut self, id: &Arc<str>, child: Child) -> Result<(), AddressSpaceError> {

@@ -16,7 +16,7 @@ mod running;
 mod sampling;
 
 pub use address_space::{
-    AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableSpec,
+    AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableAt, VariableSpec,
 };
 pub use options::{Authenticator, DEFAULT_TICK, Pki, Product, Security, ServerOptions};
 pub use running::{Running, Sampling, ServerError, UaServer};

@@ -141,11 +141,13 @@ impl Nodes {
                     Some(self.down(*object.children.get(place - 2)?, object.is_folder))
                 }
                 NodeAt::Variable(at) => {
-                    let property = self.space.variable(at).properties().nth(place - 2)?;
+                    let variable = self.space.variable(at);
+                    let described = variable.properties().map(|p| NodeAt::Property(at, p));
+                    let more = variable.more.iter().map(|more| NodeAt::Variable(*more));
                     Some(Reference {
                         kind: ReferenceTypeId::HasProperty,
                         is_forward: true,
-                        target: Target::Ours(NodeAt::Property(at, property)),
+                        target: Target::Ours(described.chain(more).nth(place - 2)?),
                     })
                 }
                 NodeAt::Property(..) => None,
@@ -208,7 +210,9 @@ impl Nodes {
 
     fn up(&self, node: NodeAt) -> Reference {
         let (parent, is_property) = match node {
-            NodeAt::Object(at) => (self.space.object(at).parent, false),
+            NodeAt::Object(at) => {
+                (self.space.object(at).parent.map(|ObjectAt(at)| Child::Object(at)), false)
+            }
             NodeAt::Variable(at) => {
                 let variable = self.space.variable(at);
                 (variable.parent, variable.is_property)
@@ -223,9 +227,10 @@ impl Nodes {
         };
         let (organizes, target) = match parent {
             None => (true, Target::Standard(ObjectId::ObjectsFolder.into())),
-            Some(ObjectAt(at)) => {
+            Some(Child::Object(at)) => {
                 (self.space.object(at).is_folder, Target::Ours(NodeAt::Object(at)))
             }
+            Some(Child::Variable(at)) => (false, Target::Ours(NodeAt::Variable(at))),
         };
         let kind = match (is_property, organizes) {
             (true, _) => ReferenceTypeId::HasProperty,

@@ -35,6 +35,7 @@ const COOLANT: PointIndex = PointIndex(1);
 const STATE: PointIndex = PointIndex(2);
 const PROGRAM: PointIndex = PointIndex(3);
 const PARTS: PointIndex = PointIndex(4);
+const WEAR: PointIndex = PointIndex(5);
 
 /// A deployment that stands still.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ impl Deployments for Wear {
         vec![DeploymentStatus {
             id: "wear".into(),
             asset: "mill".into(),
+            outputs: Arc::from([WEAR]),
             model: "tool-wear".into(),
             model_version: "1.2.0".into(),
             trained_on: "simulated".into(),
@@ -222,6 +224,7 @@ fn plant() -> Plant {
         ("state", DataType::Int32),
         ("program", DataType::String),
         ("parts", DataType::Uint64),
+        ("wear.flank_wear", DataType::Float64),
     ]
     .map(|(name, data_type)| point(name, data_type));
     points[0].unit = Unit::from_code("P1");
@@ -302,24 +305,33 @@ async fn scada_finds_units_ranges_labels_and_deployments() {
     site.write(PROGRAM, Value::Text("O1234".into()), time, Status::BAD_NOT_CONNECTED);
     site.write(PARTS, Value::Uint(u64::MAX), time, Status::GOOD);
     let ids = ["mill", "mill.load", "mill.coolant", "mill.state", "mill.program", "mill.parts"];
-    let action: Vec<&str> =
-        ["look", opcua::NAMESPACE].into_iter().chain(ids).chain(["/deployments/wear"]).collect();
+    let action: Vec<&str> = ["look", opcua::NAMESPACE]
+        .into_iter()
+        .chain(ids)
+        .chain(["/deployments/wear", "mill.wear.flank_wear"])
+        .collect();
     eventually("the board has the deployment", || {
         let state = site.scada(&[], &["look", opcua::NAMESPACE, "/deployments/wear.State"]);
         state[0]["data"]["status"] == 0
     })
     .await;
     let found = site.scada(&[], &action);
-    let [mill, load, coolant, state, program, parts, wear] = &found[..] else {
+    let [mill, load, coolant, state, program, parts, wear, flank_wear] = &found[..] else {
         panic!("{found:?}")
     };
+    for (property, expected) in
+        [("ModelName", "tool-wear"), ("ModelVersion", "1.2.0"), ("TrainedOn", "simulated")]
+    {
+        assert_eq!(flank_wear[property], expected, "{flank_wear}");
+        assert_eq!(load[property], Json::Null, "a machine's own value has no model");
+    }
 
     assert_eq!(
         (&mill["class"], &mill["EquipmentId"]),
         (&json!("Object"), &json!("acme/line-1/mill"))
     );
     assert_eq!(mill["PhysicalAssetId"], "SN-7");
-    assert_eq!(mill["children"].as_array().map(Vec::len), Some(2 + 5), "properties and points");
+    assert_eq!(mill["children"].as_array().map(Vec::len), Some(2 + 6), "properties and points");
 
     assert_eq!((&load["type"], &load["parent"]), (&json!("AnalogUnitRangeType"), &json!("mill")));
     assert_eq!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_opcua::server::{
-    AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableSpec,
+    AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableAt, VariableSpec,
 };
 use resonance_plant::{
     DataType, LastValues, PointIndex, ResultRecord, Status, Timestamp, Unit, Value,
@@ -63,6 +63,17 @@ const FIELDS: [Field; 21] = [
     field("LastResultValidUntil", DataType::Datetime, "When the last result turns stale"),
 ];
 
+/// The columns that say where a result comes from: properties of the variables that carry it, too.
+const IDENTITY: [&str; 7] = [
+    "ModelName",
+    "ModelVersion",
+    "ModelDigest",
+    "TrainedOn",
+    "Fallback",
+    "LastResultId",
+    "LastResultValidUntil",
+];
+
 /// The names of [`DeploymentState`], in the order of its numbers.
 const STATES: [&str; 6] = ["Inactive", "Ready", "Active", "Suspended", "Degraded", "Faulted"];
 
@@ -77,6 +88,7 @@ pub(super) struct Board {
 struct Row {
     id: Arc<str>,
     asset: Arc<str>,
+    outputs: Arc<[PointIndex]>,
     last_error: Arc<str>,
     /// The model the deployment asks for first: its digest, until a result names another.
     digest: Arc<str>,
@@ -92,6 +104,7 @@ impl Board {
             Row {
                 id: Arc::clone(&deployment.id),
                 asset: Arc::clone(&deployment.asset),
+                outputs: Arc::clone(&deployment.outputs),
                 last_error: "".into(),
                 digest: text(model.map(|model| &model.used.digest)),
                 engine: text(model.map(|model| &model.used.engine)),
@@ -125,6 +138,29 @@ impl Board {
             let asset = format!("{id}/Asset");
             let asset = VariableSpec::plain(&asset, "Asset", DataType::String, reading);
             space.add_property(at, asset)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the variable of a point that carries an output of a deployment the identity of the
+    /// model that gave its value. Other variables stay as they are.
+    pub(super) fn add_identity(
+        &self,
+        space: &mut AddressSpace,
+        variable: VariableAt,
+        (point, path): (PointIndex, &str),
+    ) -> Result<(), AddressSpaceError> {
+        let Some(row) = self.rows.iter().position(|row| row.outputs.contains(&point)) else {
+            return Ok(());
+        };
+        for (at, field) in FIELDS.iter().enumerate() {
+            if IDENTITY.contains(&field.name) {
+                let reading = Reading::Computed(place(row, at));
+                let id = format!("{path}/{}", field.name);
+                let mut spec = VariableSpec::plain(&id, field.name, field.data_type, reading);
+                spec.description = field.description.into();
+                space.add_property_of(variable, spec)?;
+            }
         }
         Ok(())
     }

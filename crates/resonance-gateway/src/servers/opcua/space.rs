@@ -21,8 +21,9 @@ pub(super) fn address_space(
         assets.push(add_asset(&mut space, asset)?);
     }
     for (index, point) in plant.indexed() {
+        let path = plant.path(index);
         let spec = VariableSpec {
-            id: plant.path(index).into(),
+            id: path.as_str().into(),
             name: Arc::clone(&point.name),
             description: Arc::clone(&point.description),
             reading: Reading::Point(index),
@@ -32,7 +33,8 @@ pub(super) fn address_space(
             labels: Arc::clone(&point.labels),
             semantic_id: point.semantic_id.clone(),
         };
-        space.add_variable(assets.get(point.asset).copied(), spec)?;
+        let variable = space.add_variable(assets.get(point.asset).copied(), spec)?;
+        board.add_identity(&mut space, variable, (index, &path))?;
     }
     board.add_to(&mut space)?;
     Ok(space)

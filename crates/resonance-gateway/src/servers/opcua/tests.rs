@@ -46,6 +46,7 @@ fn deployment() -> DeploymentStatus {
     DeploymentStatus {
         id: "wear".into(),
         asset: "mill".into(),
+        outputs: Arc::from([]),
         model: "tool-wear".into(),
         model_version: "1.2.0".into(),
         trained_on: "simulated".into(),
@@ -83,6 +84,16 @@ fn every_point_and_deployment_has_its_nodes() {
     let space = space::address_space(&plant("load"), &board).unwrap();
     // One point, two properties of the asset, 21 columns and the asset of the deployment.
     assert_eq!(space.variable_count(), 1 + 2 + 21 + 1);
+}
+
+#[test]
+fn a_variable_that_carries_a_result_says_which_model_gave_it() {
+    let count = |outputs: &[PointIndex]| {
+        let deployment = DeploymentStatus { outputs: outputs.into(), ..deployment() };
+        let board = board::Board::new(&[deployment], &Models::default());
+        space::address_space(&plant("wear.load"), &board).unwrap().variable_count()
+    };
+    assert_eq!(count(&[PointIndex(0)]), count(&[]) + 7, "a name alone makes it no output");
 }
 
 #[test]

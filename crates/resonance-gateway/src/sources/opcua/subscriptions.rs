@@ -128,6 +128,7 @@ pub(super) async fn monitor(
     indices: &[usize],
 ) -> Result<Vec<(Option<u32>, StatusCode)>, Error> {
     let mut made = create(live, config, points, items, subscription, indices, true).await?;
+    // One entry an index: every index has a node, and an answer of another length is an error.
     // A machine that does not filter for us still serves the point, only with more values.
     let unfiltered: Vec<usize> = (0..indices.len())
         .filter(|at| made[*at].0.is_none() && is_filter_problem(made[*at].1))

@@ -53,6 +53,7 @@ fn gateway() -> Status {
     let deployment = DeploymentStatus {
         id: "wear".into(),
         asset: "mill".into(),
+        outputs: Arc::from([]),
         model: "tool-wear".into(),
         model_version: "1.0.0".into(),
         trained_on: "simulated".into(),

@@ -319,6 +319,7 @@ impl Deployments for OneDeployment {
         vec![DeploymentStatus {
             id: "wear".into(),
             asset: "mill".into(),
+            outputs: Arc::from([]),
             model: "wear".into(),
             model_version: "3".into(),
             trained_on: "none".into(),
