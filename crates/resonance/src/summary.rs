@@ -7,6 +7,8 @@ use resonance_gateway::status::{LatencySummary, Status};
 use resonance_gateway::supervisor::Gateway;
 use serde::Serialize;
 
+use crate::demo::Served;
+
 /// Numbers over the whole run, in the order of the data's way.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
@@ -23,6 +25,11 @@ pub(crate) struct Summary {
     /// Seconds from the start to the first answer; absent where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_result_s: Option<f64>,
+    /// Each source.
+    pub(crate) sources: Vec<Heard>,
+    /// What could be read back from each server; only `resonance demo` does that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) served: Vec<Served>,
     /// Results that each sink's system acknowledged.
     pub(crate) delivered: Vec<Delivered>,
     /// Each deployment.
@@ -31,6 +38,15 @@ pub(crate) struct Summary {
     pub(crate) errors: u64,
     /// The last of them, newest last, at most ten.
     pub(crate) last_errors: Vec<String>,
+}
+
+/// What a source did.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Heard {
+    /// The source.
+    pub(crate) source: Arc<str>,
+    /// Observations handed to the hub.
+    pub(crate) observations: u64,
 }
 
 /// What a sink did.
@@ -86,6 +102,15 @@ impl Summary {
             inferences: sum(|deployment| deployment.inferences),
             results: sum(|deployment| deployment.results),
             first_result_s: None,
+            sources: status
+                .sources
+                .iter()
+                .map(|source| Heard {
+                    source: Arc::clone(&source.id),
+                    observations: source.observations,
+                })
+                .collect(),
+            served: Vec::new(),
             delivered: status
                 .sinks
                 .iter()
@@ -118,11 +143,15 @@ impl Summary {
         if self.observations == 0 {
             idle.push("no observation reached the hub".into());
         }
+        let silent = self.sources.iter().filter(|source| source.observations == 0);
+        idle.extend(silent.map(|s| format!("source {} heard nothing of its machine", s.source)));
         let judged = self.deployments.iter().filter(|deployment| deployment.inferences == 0);
         idle.extend(judged.map(|d| format!("deployment {} gave no answer", d.deployment)));
         if self.deployments.is_empty() {
             idle.push("there is no deployment".into());
         }
+        let broken = self.served.iter().filter_map(|s| Some((s.server, s.problem.as_ref()?)));
+        idle.extend(broken.map(|(server, problem)| format!("{server} server: {problem}")));
         let silent = self.delivered.iter().filter(|sink| sink.results == 0);
         idle.extend(silent.map(|sink| format!("sink {} delivered nothing", sink.sink)));
         idle
@@ -133,6 +162,9 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "ran {:.1} s", self.seconds)?;
         writeln!(f, "  {} observations, {} gaps", self.observations, self.gaps)?;
+        for heard in &self.sources {
+            writeln!(f, "  {}: {} observations", heard.source, heard.observations)?;
+        }
         for judged in &self.deployments {
             let Judged { deployment, model, trained_on, inferences, latency, inference } = judged;
             writeln!(
@@ -145,6 +177,13 @@ impl fmt::Display for Summary {
                 latency.p50_us, latency.p99_us, inference.p50_us, inference.p99_us
             )?;
         }
+        for served in &self.served {
+            let Served { server, results, problem, .. } = served;
+            match problem {
+                None => writeln!(f, "  {server} server: {results} results read back")?,
+                Some(problem) => writeln!(f, "  {server} server: BROKEN: {problem}")?,
+            }
+        }
         for sink in &self.delivered {
             writeln!(
                 f,
@@ -154,5 +193,60 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "  {} errors", self.errors)?;
         self.last_errors.iter().try_for_each(|error| writeln!(f, "    {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every stage moved something.
+    fn busy() -> Summary {
+        let served = |server, results| Served { server, url: None, results, problem: None };
+        Summary {
+            seconds: 1.0,
+            observations: 2,
+            gaps: 0,
+            inferences: 1,
+            results: 1,
+            first_result_s: Some(0.1),
+            sources: ["mill", "recorded"]
+                .map(|source| Heard { source: source.into(), observations: 1 })
+                .into(),
+            served: vec![served("opcua", 1), served("http", 1)],
+            delivered: vec![Delivered { sink: "mes".into(), results: 1, dropped: 0 }],
+            deployments: vec![Judged {
+                deployment: "wear".into(),
+                model: "tool-wear".into(),
+                trained_on: "simulated".into(),
+                inferences: 1,
+                latency: LatencySummary::default(),
+                inference: LatencySummary::default(),
+            }],
+            errors: 0,
+            last_errors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_stage_that_stands_still_is_named() {
+        assert!(busy().idle_stages().is_empty());
+        type Break = fn(&mut Summary);
+        let broken: [(Break, &str); 5] = [
+            (|s| s.sources[1].observations = 0, "source recorded heard nothing"),
+            (|s| s.deployments[0].inferences = 0, "deployment wear gave no answer"),
+            (|s| s.served[0].problem = Some("refused".into()), "opcua server: refused"),
+            (|s| s.served[1].problem = Some("silent".into()), "http server: silent"),
+            (|s| s.delivered[0].results = 0, "sink mes delivered nothing"),
+        ];
+        for (break_it, named) in broken {
+            let mut summary = busy();
+            break_it(&mut summary);
+            let idle = summary.idle_stages();
+            assert!(idle.len() == 1 && idle[0].contains(named), "{idle:?} for {named}");
+            if named.contains("server") {
+                assert!(summary.to_string().contains("BROKEN"), "{summary}");
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A small HTTP client: one GET from a running gateway.
+//! A small HTTP client: one GET from a running gateway, or one stream.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,9 @@ pub(crate) struct Gateway {
     /// The certificate, or the authority, to trust besides those of the system.
     pub(crate) ca: Option<PathBuf>,
 }
+
+/// Takes a stream's pieces.
+type Piecewise<'t> = &'t mut (dyn FnMut(&[u8]) + Send);
 
 /// A gateway that does not answer in this time is taken for absent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -60,14 +63,39 @@ impl Gateway {
             .map_err(|error| self.failed(&format!("{path} did not answer in JSON: {error}")))
     }
 
+    /// Reads a stream, such as server-sent events, piece by piece until it ends.
+    ///
+    /// # Errors
+    /// Where the URL makes no sense, nobody answers, the gateway refuses or the stream breaks.
+    pub(crate) async fn follow(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<(), CliError> {
+        let (status, _) = self.exchange_with(path, Some(&mut take)).await?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(self.failed(&format!("{path} answered {status}")))
+        }
+    }
+
     async fn ask(&self, path: &str) -> Result<(StatusCode, Bytes), CliError> {
+        self.exchange_with(path, None).await
+    }
+
+    async fn exchange_with(
+        &self,
+        path: &str,
+        take: Option<Piecewise<'_>>,
+    ) -> Result<(StatusCode, Bytes), CliError> {
         let target = Target::parse(&self.url)?;
         let stream = TcpStream::connect((target.host.trim_matches(['[', ']']), target.port))
             .await
             .map_err(|error| self.failed(&format!("{error}; is the gateway running there?")))?;
         let request = self.request(&target, path)?;
         if !target.is_encrypted {
-            return self.exchange(stream, request).await;
+            return self.exchange(stream, request, take).await;
         }
         let name = ServerName::try_from(target.host.trim_matches(['[', ']']).to_owned())
             .map_err(|_| CliError::Refused(format!("{}: no valid host name", self.url)))?;
@@ -78,13 +106,13 @@ impl Gateway {
             .map_err(|error| {
                 self.failed(&format!("{error}; --ca FILE.pem trusts a certificate of your own"))
             })?;
-        self.exchange(stream, request).await
+        self.exchange(stream, request, take).await
     }
 
     fn request(&self, target: &Target, path: &str) -> Result<Request<Empty<Bytes>>, CliError> {
         let mut request = Request::get(path)
             .header(HOST, format!("{}:{}", target.host, target.port))
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, "application/json, text/event-stream");
         if let Some((name, password)) = &self.user {
             if !target.is_encrypted && !is_loopback(&target.host) {
                 return Err(CliError::Refused(format!(
@@ -108,6 +136,7 @@ impl Gateway {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         request: Request<Empty<Bytes>>,
+        take: Option<Piecewise<'_>>,
     ) -> Result<(StatusCode, Bytes), CliError> {
         let failed = |error: hyper::Error| self.failed(&error.to_string());
         let (mut sender, connection) =
@@ -115,6 +144,15 @@ impl Gateway {
         let answer = async {
             let response = sender.send_request(request).await.map_err(failed)?;
             let status = response.status();
+            if let Some(take) = take.filter(|_| status.is_success()) {
+                let mut body = response.into_body();
+                while let Some(frame) = body.frame().await {
+                    if let Ok(piece) = frame.map_err(failed)?.into_data() {
+                        take(&piece);
+                    }
+                }
+                return Ok((status, Bytes::new()));
+            }
             let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
                 .collect()
                 .await

@@ -8,7 +8,7 @@
 mod demo;
 mod duration;
 mod error;
-mod http;
+pub(crate) mod http;
 mod model;
 mod output;
 mod plant;

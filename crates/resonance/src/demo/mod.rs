@@ -2,6 +2,8 @@
 
 mod packages;
 mod plant;
+mod readers;
 mod scene;
 
+pub(crate) use readers::{Readers, Served};
 pub(crate) use scene::{Recorded, Scene, SceneError};

@@ -26,6 +26,12 @@ fn the_demo_moves_data_through_every_stage() {
     }
     assert_eq!(summary["deployments"][0]["trained_on"], "simulated");
     assert!(summary["delivered"][0]["results"].as_u64().unwrap() > 0, "{summary}");
+    for (at, server) in ["opcua", "http"].into_iter().enumerate() {
+        let served = &summary["served"][at];
+        assert_eq!(served["server"], server, "{summary}");
+        assert!(served["results"].as_u64().unwrap() > 0 && served["problem"].is_null(), "{served}");
+    }
+    assert!(summary["sources"][0]["observations"].as_u64().unwrap() > 0, "{summary}");
     assert_eq!((&summary["gaps"], &summary["errors"]), (&0.into(), &0.into()), "{summary}");
 }
 
@@ -62,6 +68,9 @@ fn the_demo_replays_recordings_beside_the_simulation() {
     let (code, out, said) = demo.end();
     assert_eq!(code, Some(0), "{said}");
     let summary = summary(&out);
+    let sources = summary["sources"].as_array().unwrap();
+    assert_eq!(sources.len(), 3, "{summary}");
+    assert!(sources.iter().all(|s| s["observations"].as_u64().unwrap() > 0), "{summary}");
     for deployment in summary["deployments"].as_array().unwrap() {
         assert!(deployment["inferences"].as_u64().unwrap() > 0, "{deployment}");
     }
@@ -76,6 +85,8 @@ fn the_demo_without_a_library_says_what_is_missing() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("/nonexistent: there is no such file; install ONNX Runtime"), "{said}");
     assert!(said.contains("deployment wear gave no answer"), "{said}");
+    assert!(said.contains("opcua server: no result could be read from it"), "{said}");
+    assert!(said.contains("http server: "), "{said}");
     let summary = summary(&out);
     assert_eq!((&summary["inferences"], &summary["errors"]), (&0.into(), &1.into()));
     assert!(summary["observations"].as_u64().unwrap() > 0, "the machine is heard all the same");
