@@ -94,8 +94,7 @@ pub enum PackageError {
 /// Names the file, what is wrong with it and the remedy.
 pub fn load(folder: &Path, limits: &PackageLimits) -> Result<VerifiedModel, PackageError> {
     let (bytes, manifest) = read_manifest(folder)?;
-    validate::validate(&manifest, true)
-        .map_err(|problems| PackageError::Manifest { file: folder.join(MANIFEST), problems })?;
+    check(folder, &manifest)?;
     let files = verify(folder, (MANIFEST, bytes), &manifest.files, limits).map_err(|source| {
         PackageError::Files { folder: folder.to_owned(), source: source.into() }
     })?;
@@ -108,13 +107,32 @@ fn read_manifest(folder: &Path) -> Result<(Arc<[u8]>, Manifest), PackageError> {
     let bytes = read_file(folder, MANIFEST, MANIFEST_BYTES_MAX).map_err(|source| {
         PackageError::Files { folder: folder.to_owned(), source: source.into() }
     })?;
-    let manifest = parse::parse(&bytes).map_err(|problem| PackageError::Syntax {
+    let manifest = parsed(folder, &bytes)?;
+    Ok((bytes, manifest))
+}
+
+/// What a manifest's bytes say, if they make sense; `folder` is for messages only.
+///
+/// # Errors
+/// Names the manifest and everything that is wrong with it.
+pub fn read_manifest_bytes(folder: &Path, bytes: &[u8]) -> Result<Manifest, PackageError> {
+    let manifest = parsed(folder, bytes)?;
+    check(folder, &manifest)?;
+    Ok(manifest)
+}
+
+fn parsed(folder: &Path, bytes: &[u8]) -> Result<Manifest, PackageError> {
+    parse::parse(bytes).map_err(|problem| PackageError::Syntax {
         file: folder.join(MANIFEST),
         line: problem.line,
         column: problem.column,
         message: problem.message,
-    })?;
-    Ok((bytes, manifest))
+    })
+}
+
+fn check(folder: &Path, manifest: &Manifest) -> Result<(), PackageError> {
+    validate::validate(manifest, true)
+        .map_err(|problems| PackageError::Manifest { file: folder.join(MANIFEST), problems })
 }
 
 fn golden_of(
