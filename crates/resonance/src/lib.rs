@@ -10,8 +10,13 @@ mod summary;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs the command line.
+use resonance_inference::engines::onnxruntime::{TELEMETRY_VARIABLE, disable_telemetry};
+
+/// Runs the command line. To be called before any thread is started.
 pub fn main() -> ExitCode {
+    if !disable_telemetry() {
+        eprintln!("ONNX Runtime may gather usage data; set {TELEMETRY_VARIABLE}=1 to forbid it");
+    }
     cli::main()
 }
 

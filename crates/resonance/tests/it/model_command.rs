@@ -39,6 +39,23 @@ fn has_engine(test: &str) -> bool {
 }
 
 #[test]
+fn the_library_keeps_no_usage_data() {
+    if !has_engine("the_library_keeps_no_usage_data") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_resonance"));
+    command.env("HOME", home.path());
+    for variable in ["ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_DATA_HOME"] {
+        command.env_remove(variable);
+    }
+    let ran = command.args(["model", "run"]).arg(package()).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(left.is_empty(), "something was written to the user's home: {left:?}");
+}
+
+#[test]
 fn inspect_says_what_a_package_is() {
     let (code, out, error) = model(&["inspect", "--format", "json"], &package());
     assert_eq!(code, 0, "{error}");

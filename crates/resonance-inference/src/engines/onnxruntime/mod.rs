@@ -7,6 +7,7 @@
 mod calls;
 mod library;
 mod program;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 
 pub use library::{LIBRARY_VARIABLE, MINOR_MIN};
+pub use telemetry::{TELEMETRY_VARIABLE, disable_telemetry};
 
 use super::{Engine, EngineError, Limits, Program};
 use crate::onnx::{self, OnnxSummary};
