@@ -379,6 +379,7 @@ static UNITS: &[UnitEntry] = &[
     entry("K81", "lb/s", "pound per second", Q::MassFlow, 0.453_592_37),
     entry("MQS", "m³/s", "cubic metre per second", Q::VolumeFlow, 1.0),
     entry("MQH", "m³/h", "cubic metre per hour", Q::VolumeFlow, 1.0 / 3600.0),
+    entry("G51", "l/s", "litre per second", Q::VolumeFlow, 1e-3),
     entry("L2", "l/min", "litre per minute", Q::VolumeFlow, 1e-3 / 60.0),
     entry("41", "ml/min", "millilitre per minute", Q::VolumeFlow, 1e-6 / 60.0),
     entry("KMQ", "kg/m³", "kilogram per cubic metre", Q::Density, 1.0),

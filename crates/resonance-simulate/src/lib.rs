@@ -1,11 +1,14 @@
 //! Simulated machines that speak their real protocol over a real socket, and misbehaving ones.
 //!
 //! [`machine`] serves channels over OPC UA; [`cnc`] moves them by stated physics, [`replay`] by a
-//! recording, [`load`] by counters. [`mes`] takes results. [`mutants`] misbehave for the tests of whoever talks to machines.
+//! recording, [`load`] by counters. [`mtconnect`] serves a device model as an MTConnect agent, the
+//! CNC's for one. [`mes`] takes results. [`mutants`] misbehave for the tests of whoever talks to
+//! machines.
 
 pub mod cnc;
 pub mod load;
 pub mod machine;
 pub mod mes;
+pub mod mtconnect;
 pub mod mutants;
 pub mod replay;

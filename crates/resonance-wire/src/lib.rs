@@ -5,4 +5,5 @@
     deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)
 )]
 
+pub mod mtconnect;
 pub mod oip;

@@ -9,11 +9,18 @@ use crate::machine::{
     Channel, Endpoint, Feed, MachineSpec, Next, Running, StartError, Writer, start,
 };
 
-/// How a simulated CNC runs.
-#[derive(Clone, Debug)]
+/// Where a simulated CNC listens, and how it moves.
+#[derive(Clone, Debug, Default)]
 pub struct CncOptions {
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// How it moves.
+    pub movement: Movement,
+}
+
+/// How a simulated CNC moves, whichever protocol shows it.
+#[derive(Clone, Debug)]
+pub struct Movement {
     /// Which machine: tools, blanks and noise follow from it.
     pub seed: u64,
     /// Simulated seconds per real second; above 0, at most 10,000. Source times stay real.
@@ -28,10 +35,9 @@ pub struct CncOptions {
     pub start_cutting: bool,
 }
 
-impl Default for CncOptions {
+impl Default for Movement {
     fn default() -> Self {
         Self {
-            endpoint: Endpoint::default(),
             seed: 1,
             speed: 1.0,
             period: Duration::from_millis(100),
@@ -39,6 +45,41 @@ impl Default for CncOptions {
             flank_wear_mm: None,
             start_cutting: false,
         }
+    }
+}
+
+impl Movement {
+    /// The machine at its beginning, and the simulated seconds of one step.
+    ///
+    /// # Errors
+    /// Where an option is out of bounds.
+    pub fn begin(&self) -> Result<(CncPhysics, f64), CncError> {
+        let period_s = self.period.as_secs_f64();
+        let bounds = [
+            ("speed", self.speed, 0.0, 10_000.0, "above 0, at most 10,000"),
+            ("wear acceleration", self.wear_acceleration, 0.0, 1e6, "above 0, at most 1e6"),
+            ("period in seconds", period_s, 0.000_999, 3600.0, "0.001 to 3600"),
+        ];
+        for (option, value, above, most, expected) in bounds {
+            if !(value > above && value <= most) {
+                return Err(CncError::Option { option, value, expected });
+            }
+        }
+        let mut physics = CncPhysics::new(Relations::stated(), self.seed);
+        physics.set_wear_acceleration(self.wear_acceleration);
+        if let Some(wear) = self.flank_wear_mm {
+            let limit = Relations::stated().wear.limit_mm;
+            if !(0.0..=limit).contains(&wear) {
+                let expected = "0 to the wear limit of the relations, in millimetres";
+                return Err(CncError::Option { option: "flank wear", value: wear, expected });
+            }
+            physics.set_flank_wear_mm(wear);
+        }
+        let step_s = period_s * self.speed;
+        if self.start_cutting {
+            physics.step_to_cutting(step_s);
+        }
+        Ok((physics, step_s))
     }
 }
 
@@ -72,33 +113,9 @@ impl CncMachine {
     /// # Errors
     /// Where an option is out of bounds or the machine cannot listen.
     pub async fn start(options: CncOptions) -> Result<Running, CncError> {
-        let period_s = options.period.as_secs_f64();
-        let bounds = [
-            ("speed", options.speed, 0.0, 10_000.0, "above 0, at most 10,000"),
-            ("wear acceleration", options.wear_acceleration, 0.0, 1e6, "above 0, at most 1e6"),
-            ("period in seconds", period_s, 0.000_999, 3600.0, "0.001 to 3600"),
-        ];
-        for (option, value, above, most, expected) in bounds {
-            if !(value > above && value <= most) {
-                return Err(CncError::Option { option, value, expected });
-            }
-        }
-        let mut physics = CncPhysics::new(Relations::stated(), options.seed);
-        physics.set_wear_acceleration(options.wear_acceleration);
-        if let Some(wear) = options.flank_wear_mm {
-            let limit = Relations::stated().wear.limit_mm;
-            if !(0.0..=limit).contains(&wear) {
-                let expected = "0 to the wear limit of the relations, in millimetres";
-                return Err(CncError::Option { option: "flank wear", value: wear, expected });
-            }
-            physics.set_flank_wear_mm(wear);
-        }
-        let step_s = period_s * options.speed;
-        if options.start_cutting {
-            physics.step_to_cutting(step_s);
-        }
-        let feed = Box::new(Cnc { physics, step_s, period: options.period });
-        Ok(start(Self::spec(options.seed), options.endpoint, feed).await?)
+        let (physics, step_s) = options.movement.begin()?;
+        let feed = Box::new(Cnc { physics, step_s, period: options.movement.period });
+        Ok(start(Self::spec(options.movement.seed), options.endpoint, feed).await?)
     }
 
     /// What the machine shows.
@@ -170,10 +187,11 @@ mod tests {
 
     #[tokio::test]
     async fn options_out_of_bounds_are_refused_by_name() {
-        let options = CncOptions { speed: 0.0, ..CncOptions::default() };
+        let movement = Movement { speed: 0.0, ..Movement::default() };
+        let options = CncOptions { movement, ..CncOptions::default() };
         let error = CncMachine::start(options).await.unwrap_err().to_string();
         assert_eq!(error, "speed is 0; it must be above 0, at most 10,000");
-        let options = CncOptions { period: Duration::ZERO, ..CncOptions::default() };
-        assert!(CncMachine::start(options).await.unwrap_err().to_string().contains("period"));
+        let movement = Movement { period: Duration::ZERO, ..Movement::default() };
+        assert!(movement.begin().unwrap_err().to_string().contains("period"));
     }
 }

@@ -13,7 +13,7 @@ mod relations;
 
 pub use channels::{CHANNELS, ChannelDef, position};
 pub use export::{ExportError, ExportPlan, export_csv};
-pub use machine::{CncError, CncMachine, CncOptions};
+pub use machine::{CncError, CncMachine, CncOptions, Movement};
 pub use motion::Execution;
 pub use physics::{CncPhysics, STEP_MAX_S};
 pub use relations::{Block, BlockKind, Relations, RelationsError, STATED};

@@ -2,17 +2,22 @@
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use resonance_simulate::cnc::{
-    CncError, CncMachine, CncOptions, ExportError, ExportPlan, export_csv,
+    CncError, CncMachine, CncOptions, ExportError, ExportPlan, Movement, export_csv,
 };
 use resonance_simulate::load::{LoadError, LoadOptions, start_load};
 use resonance_simulate::machine::{Endpoint, NAMESPACE_URI, Running, StartError, Summary, User};
+use resonance_simulate::mtconnect::{
+    CncAgentOptions, StartError as AgentStartError, start_cnc as start_agent,
+};
 use resonance_simulate::replay::{Recording, ReplayError, ReplayOptions};
+use resonance_wire::mtconnect::Version;
 
 use super::{CliError, Exit, Format, output, signal};
 
@@ -25,6 +30,13 @@ pub(crate) enum Command {
     /// implementation of them. Node ids: `ns=2;s=CNC.<component>.<channel>`.
     #[command(after_help = CNC_EXAMPLES)]
     Cnc(CncArgs),
+    /// Run the same simulated CNC machine behind an MTConnect agent.
+    ///
+    /// Answers /probe, /current and /sample over HTTP, streaming with interval and heartbeat, in
+    /// the versions 1.8 to 2.7. Observations are in MTConnect's units: power in WATT, feed rate in
+    /// MILLIMETER/SECOND. Nothing was measured on a real machine.
+    #[command(after_help = MTCONNECT_EXAMPLES)]
+    Mtconnect(MtconnectArgs),
     /// Serve a recording as a live machine that speaks OPC UA.
     ///
     /// A sidecar file (FILE.toml, or replay.toml beside FILE) says what the columns are: names,
@@ -47,6 +59,14 @@ Examples:
   resonance simulate cnc --speed 60 --seed 7            an hour a minute, another machine
   resonance simulate cnc --start-cutting --flank-wear-mm 0.25           a tool near its end
   resonance simulate cnc --export shift.csv --hours 8   a table of a shift, without waiting";
+
+const MTCONNECT_EXAMPLES: &str = "\
+Examples:
+  resonance simulate mtconnect
+  resonance simulate mtconnect --listen 127.0.0.1:0 --format json       on a free port
+  resonance simulate mtconnect --start-cutting --schema-version 1.8     an older agent
+  curl http://127.0.0.1:5000/probe
+  curl 'http://127.0.0.1:5000/sample?interval=500&heartbeat=1000'";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -101,6 +121,18 @@ struct ListenArgs {
 pub(crate) struct CncArgs {
     #[command(flatten)]
     listen: ListenArgs,
+    #[command(flatten)]
+    movement: MovementArgs,
+    /// Writes a table of the machine's channels instead of serving them.
+    #[arg(long, value_name = "FILE.csv", requires = "hours")]
+    export: Option<PathBuf>,
+    /// Simulated hours to export.
+    #[arg(long, value_name = "N", requires = "export")]
+    hours: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+struct MovementArgs {
     /// Simulated seconds per real second. Source times stay real.
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     speed: f64,
@@ -119,12 +151,24 @@ pub(crate) struct CncArgs {
     /// Begins with the spindle cutting instead of at its cold start.
     #[arg(long)]
     start_cutting: bool,
-    /// Writes a table of the machine's channels instead of serving them.
-    #[arg(long, value_name = "FILE.csv", requires = "hours")]
-    export: Option<PathBuf>,
-    /// Simulated hours to export.
-    #[arg(long, value_name = "N", requires = "export")]
-    hours: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MtconnectArgs {
+    /// Where the agent listens; port 0 takes a free one and says which.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    /// The version of the agent's documents, 1.8 to 2.7.
+    #[arg(long, value_name = "VERSION", default_value = "2.7", value_parser = version)]
+    schema_version: Version,
+    /// Observations the agent keeps.
+    #[arg(long, value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u64).range(1..))]
+    buffer_size: u64,
+    #[command(flatten)]
+    movement: MovementArgs,
+    /// What goes to standard output: a sentence, or one line of JSON.
+    #[arg(long, default_value = "text")]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -175,6 +219,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
         .map_err(|error| CliError::Failed(format!("the asynchronous runtime: {error}")))?;
     runtime.block_on(async {
         let (machine, listen, exit_at_end) = match command {
+            Command::Mtconnect(args) => return serve_agent(&args).await,
             Command::Cnc(args) => (start_cnc(&args).await?, args.listen, false),
             Command::Replay(args) => (start_replay(&args).await?, args.listen, args.exit_at_end),
             Command::Load(args) => (counters(&args).await?, args.listen, false),
@@ -189,9 +234,9 @@ fn export(args: &CncArgs, file: &PathBuf, hours: f64) -> Result<ExitCode, CliErr
     };
     let plan = ExportPlan {
         hours,
-        period_s: args.period_ms as f64 / 1e3,
-        seed: args.seed,
-        wear_acceleration: args.wear_acceleration,
+        period_s: args.movement.period_ms as f64 / 1e3,
+        seed: args.movement.seed,
+        wear_acceleration: args.movement.wear_acceleration,
     };
     let out = BufWriter::new(File::create(file).map_err(failed)?);
     let rows = export_csv(out, &plan).map_err(|error| match error {
@@ -201,25 +246,68 @@ fn export(args: &CncArgs, file: &PathBuf, hours: f64) -> Result<ExitCode, CliErr
     output::print(&format!(
         "{}: {rows} rows of a simulated machine, one every {} ms\n",
         file.display(),
-        args.period_ms
+        args.movement.period_ms
     ))?;
     Ok(Exit::Done.into())
 }
 
 async fn start_cnc(args: &CncArgs) -> Result<Running, CliError> {
-    let options = CncOptions {
-        endpoint: args.listen.endpoint()?,
-        seed: args.seed,
-        speed: args.speed,
-        period: Duration::from_millis(args.period_ms),
-        wear_acceleration: args.wear_acceleration,
-        flank_wear_mm: args.flank_wear_mm,
-        start_cutting: args.start_cutting,
-    };
+    let options =
+        CncOptions { endpoint: args.listen.endpoint()?, movement: args.movement.movement() };
     CncMachine::start(options).await.map_err(|error| match error {
         CncError::Start(error) => not_started(&error),
         CncError::Option { .. } => CliError::Refused(error.to_string()),
     })
+}
+
+impl MovementArgs {
+    fn movement(&self) -> Movement {
+        Movement {
+            seed: self.seed,
+            speed: self.speed,
+            period: Duration::from_millis(self.period_ms),
+            wear_acceleration: self.wear_acceleration,
+            flank_wear_mm: self.flank_wear_mm,
+            start_cutting: self.start_cutting,
+        }
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    let known = Version::parse(text).filter(|version| version.is_tested());
+    known.ok_or_else(|| "write a version from 1.8 to 2.7".into())
+}
+
+async fn serve_agent(args: &MtconnectArgs) -> Result<ExitCode, CliError> {
+    let options = CncAgentOptions {
+        listen: args.listen,
+        version: args.schema_version,
+        buffer_size: args.buffer_size,
+        movement: args.movement.movement(),
+    };
+    let agent = start_agent(options).await.map_err(|error| match error {
+        AgentStartError::Movement(_) => CliError::Refused(error.to_string()),
+        AgentStartError::Listen { .. } => CliError::Failed(error.to_string()),
+    })?;
+    if !args.listen.ip().is_loopback() {
+        eprintln!("anyone on the network may read this simulated machine");
+    }
+    let (url, items) = (agent.url(), agent.data_items());
+    output::print(&match args.format {
+        Format::Json => {
+            let version = args.schema_version.to_string();
+            let line = serde_json::json!({"url": url, "version": version, "data_items": items});
+            format!("{line}\n")
+        }
+        Format::Text => format!(
+            "A SIMULATED milling machine behind an MTConnect {} agent: {items} data items at \
+             {url}/probe. Ctrl-C ends it.\n",
+            args.schema_version
+        ),
+    })?;
+    signal::asked_to_end().await.map_err(|error| CliError::Failed(format!("signals: {error}")))?;
+    eprintln!("stopped: {} documents", agent.documents());
+    Ok(Exit::Done.into())
 }
 
 async fn start_replay(args: &ReplayArgs) -> Result<Running, CliError> {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use resonance_simulate::cnc::{CncMachine, CncOptions};
+use resonance_simulate::cnc::{CncMachine, CncOptions, Movement};
 use resonance_simulate::machine::{Endpoint, Running};
 use resonance_simulate::mes::Mes;
 use resonance_simulate::replay::{Recording, ReplayOptions};
@@ -104,10 +104,12 @@ impl Scene {
             .map_err(|error| start("simulated MES", &error))?;
         let cnc = CncMachine::start(CncOptions {
             endpoint: endpoint(),
-            wear_acceleration: WEAR_ACCELERATION,
-            flank_wear_mm: Some(FIRST_TOOL_WEAR_MM),
-            start_cutting: true,
-            ..CncOptions::default()
+            movement: Movement {
+                wear_acceleration: WEAR_ACCELERATION,
+                flank_wear_mm: Some(FIRST_TOOL_WEAR_MM),
+                start_cutting: true,
+                ..Movement::default()
+            },
         });
         let cnc = cnc.await.map_err(|error| start("simulated CNC", &error))?;
         let mut machines = vec![("mill", "cnc_machine_tool", cnc)];

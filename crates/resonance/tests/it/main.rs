@@ -6,6 +6,7 @@ mod http;
 mod model_command;
 mod model_packages;
 mod mqtt;
+mod mtconnect;
 mod opcua_server;
 mod opcua_source;
 mod peers;

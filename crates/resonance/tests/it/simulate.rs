@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use resonance_simulate::cnc::{CncMachine, CncOptions};
+use resonance_simulate::cnc::{CncMachine, CncOptions, Movement};
 use resonance_simulate::load::{LoadOptions, start_load};
 use resonance_simulate::machine::{Endpoint, Running};
 use resonance_simulate::replay::{Recording, ReplayOptions};
@@ -39,7 +39,8 @@ async fn a_foreign_client_browses_the_cnc_and_reads_units_and_times() {
     let Some(python) = python("a_foreign_client_browses_the_cnc_and_reads_units_and_times") else {
         return;
     };
-    let options = CncOptions { start_cutting: true, speed: 10.0, ..CncOptions::default() };
+    let movement = Movement { start_cutting: true, speed: 10.0, ..Movement::default() };
+    let options = CncOptions { movement, ..CncOptions::default() };
     let machine = CncMachine::start(options).await.unwrap();
     let started = seconds_now();
     let arguments = vec![machine.url().to_owned(), "browse".to_owned(), "CNC".to_owned()];
