@@ -15,7 +15,8 @@ use super::streams::{Content, Entry, Observation, Reading};
 /// Errors are elements of their own since this version.
 const ERROR_ELEMENTS: Version = Version { major: 2, minor: 6 };
 
-/// Headers say when the device model changed since this version.
+/// Headers say when the device model changed since this version; those of errors since
+/// [`ERROR_ELEMENTS`].
 const MODEL_CHANGE_TIME: Version = Version { major: 1, minor: 7 };
 
 /// Activations have an id since this version; what ends one still names its native code.
@@ -252,7 +253,8 @@ fn begin(out: &mut String, kind: Kind, header: &Header) {
     if header.is_test {
         out.push_str(" testIndicator=\"true\"");
     }
-    if version >= MODEL_CHANGE_TIME && kind != Kind::Error {
+    let since = if kind == Kind::Error { ERROR_ELEMENTS } else { MODEL_CHANGE_TIME };
+    if version >= since {
         // The device model of an agent that begins with its process never changes after.
         let started = i64::try_from(header.instance_id).unwrap_or(0).saturating_mul(1_000);
         let _ = write!(out, " deviceModelChangeTime=\"{}\"", Timestamp::from_millis(started));
