@@ -142,17 +142,17 @@ impl Agent {
         from: u64,
         count: u64,
         now: Timestamp,
-    ) -> Result<(String, u64), Refusal> {
+    ) -> Result<(String, u64), Box<Refusal>> {
         let first = self.first();
         let from = if from == 0 { first } else { from };
         if from < first || from > self.next {
             let message = format!("'from' must be between {first} and {}, it is {from}", self.next);
-            return Err(self.refuse("OUT_OF_RANGE", &message, now));
+            return Err(Box::new(self.refuse("OUT_OF_RANGE", &message, now)));
         }
         if count == 0 || count > self.model.header.buffer_size {
             let most = self.model.header.buffer_size;
             let message = format!("'count' must be between 1 and {most}, it is {count}");
-            return Err(self.refuse("OUT_OF_RANGE", &message, now));
+            return Err(Box::new(self.refuse("OUT_OF_RANGE", &message, now)));
         }
         let skipped = usize::try_from(from - first).unwrap_or(usize::MAX);
         let count = usize::try_from(count).unwrap_or(usize::MAX);

@@ -154,7 +154,7 @@ impl Multipart {
         let body = after.saturating_add(headers).saturating_add(gap);
         match self.announced(tail.get(..headers).unwrap_or_default(), after)? {
             Some(length) => self.of_length(body, length),
-            None => self.to_boundary(body),
+            None => self.until_boundary(body),
         }
     }
 
@@ -189,7 +189,7 @@ impl Multipart {
     }
 
     /// Without a length, a part reaches to the next boundary.
-    fn to_boundary(&mut self, body: usize) -> Result<Option<Place>, WireError> {
+    fn until_boundary(&mut self, body: usize) -> Result<Option<Place>, WireError> {
         let from = body.max(self.searched);
         let found = self.buffer.get(from..).and_then(|rest| memmem::find(rest, &self.boundary));
         let Some(found) = found else {

@@ -33,7 +33,7 @@ pub struct Streams<'a> {
     device: Cow<'a, str>,
     component: Cow<'a, str>,
     category: Option<Category>,
-    dates: Dates<'a>,
+    dates: Dates,
 }
 
 /// What was observed.
@@ -347,20 +347,20 @@ fn attribute<'a>(tag: Tag<'a>, wanted: &'static str) -> Result<Cow<'a, str>, Wir
 
 /// Reads times; remembers the last date, since most are of one day.
 #[derive(Default)]
-struct Dates<'a> {
+struct Dates {
     /// `2026-11-21T` and the like.
-    date: Option<Cow<'a, str>>,
+    date: Option<String>,
     midnight: i64,
 }
 
 /// Bytes of `2026-11-21T`.
 const DATE: usize = 11;
 
-impl<'a> Dates<'a> {
+impl Dates {
     #[inline]
-    fn time(&mut self, text: &Cow<'a, str>) -> Option<Timestamp> {
+    fn time(&mut self, text: &str) -> Option<Timestamp> {
         // Before 2.0 a duration could follow: 2010-01-01T00:00:00Z@10.5
-        let text = text.split_once('@').map_or(&**text, |(time, _)| time);
+        let text = text.split_once('@').map_or(text, |(time, _)| time);
         if let Some(date) = &self.date
             && let Some(rest) = text.strip_prefix(&**date)
             && let Some(nanos) = time_of_day(rest.as_bytes())
@@ -370,7 +370,7 @@ impl<'a> Dates<'a> {
         let time = Timestamp::parse_rfc3339(text)?;
         let date = text.get(..DATE)?;
         self.midnight = Timestamp::parse_rfc3339(&format!("{date}00:00:00Z"))?.nanos();
-        self.date = Some(Cow::Owned(date.to_owned()));
+        self.date = Some(date.to_owned());
         Some(time)
     }
 }
