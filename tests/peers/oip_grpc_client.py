@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import queue
 import sys
 
@@ -151,6 +152,61 @@ def errors(client):
     refused("UNIMPLEMENTED", "", lambda: client.get_trace_settings())
 
 
+def say(what):
+    print(json.dumps({"said": what}), flush=True)
+
+
+def byte():
+    x = triton.InferInput("x", [1], "UINT8")
+    x.set_data_from_numpy(np.zeros(1, dtype=np.uint8))
+    return x
+
+
+def begin(client, answers, count):
+    for _ in range(count):
+        client.async_infer("held", [byte()], lambda result, error: answers.put(error))
+
+
+def bounds(client, count):
+    """As many calls as the bound are held: one more is refused, probes answer."""
+    answers = queue.Queue()
+    begin(client, answers, int(count))
+    say("begun")
+    sys.stdin.readline()
+    refused("RESOURCE_EXHAUSTED", "which is the bound; try again",
+            lambda: client.infer("wear", [wear_input()]))
+    assert client.is_server_live() and client.is_model_ready("wear")
+    say("refused")
+    assert [answers.get(timeout=20) for _ in range(int(count))] == [None] * int(count)
+    client.infer("wear", [wear_input()])
+    say("done")
+
+
+def cancelled(client, count):
+    """While every processor is held, calls that end before their turn come to nothing."""
+    answers = queue.Queue()
+    begin(client, answers, int(count))
+    say("begun")
+    sys.stdin.readline()
+    refused("DEADLINE_EXCEEDED", "", lambda: client.infer("held", [byte()], client_timeout=0.3))
+    gone = queue.Queue()
+    call = client.async_infer("held", [byte()], lambda result, error: gone.put(error))
+    call.cancel()
+    assert "CANCELLED" in str(gone.get(timeout=20).status())
+    say("gone")
+    assert [answers.get(timeout=20) for _ in range(int(count))] == [None] * int(count)
+    client.infer("held", [byte()])
+    say("done")
+
+
+def over_tls(certificate):
+    with triton.InferenceServerClient(sys.argv[1], ssl=True, root_certificates=certificate) as one:
+        otto = user("otto", "do")
+        result = one.infer("wear", [wear_input()], headers=otto)
+        np.testing.assert_allclose(result.as_numpy("wear"), ROWS.sum(axis=1), rtol=1e-6)
+        refused("UNAUTHENTICATED", "", lambda: one.is_server_live())
+
+
 def user(name, password):
     pair = base64.b64encode(f"{name}:{password}".encode()).decode()
     return {"authorization": f"Basic {pair}"}
@@ -188,6 +244,9 @@ def commands(client):
 
 
 if __name__ == "__main__":
-    address, command = sys.argv[1:3]
-    with triton.InferenceServerClient(address) as connected:
-        globals()[command](connected)
+    address, command, *arguments = sys.argv[1:]
+    if command == "over_tls":
+        over_tls(*arguments)
+    else:
+        with triton.InferenceServerClient(address) as connected:
+            globals()[command](connected, *arguments)

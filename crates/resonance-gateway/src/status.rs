@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use resonance_plant::{PointIndex, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A number that only grows; cheap to bump from any thread.
@@ -39,7 +40,7 @@ impl Gauge {
 }
 
 /// Whether a source or sink has its peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Connection {
@@ -113,7 +114,7 @@ pub struct SinkCounters {
 }
 
 /// The gateway at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Status {
     /// When.
     pub at: Timestamp,
@@ -136,7 +137,7 @@ pub struct Status {
 }
 
 /// A source at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SourceStatus {
     /// The name in the plant file.
     pub id: Arc<str>,
@@ -165,7 +166,7 @@ pub struct SourceStatus {
 }
 
 /// The hub at one moment.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct HubStatus {
     /// Observations taken.
     pub observations: u64,
@@ -178,7 +179,7 @@ pub struct HubStatus {
 }
 
 /// What a deployment is doing (the states of the OPC UA AI model management draft).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum DeploymentState {
@@ -213,7 +214,7 @@ impl DeploymentState {
 }
 
 /// A deployment at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DeploymentStatus {
     /// The name in the plant file.
     pub id: Arc<str>,
@@ -251,7 +252,7 @@ pub struct DeploymentStatus {
 }
 
 /// Percentiles of a latency, microseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub struct LatencySummary {
     /// Half are faster.
     pub p50_us: u32,
@@ -262,7 +263,7 @@ pub struct LatencySummary {
 }
 
 /// A sink at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SinkStatus {
     /// The name in the plant file.
     pub id: Arc<str>,
@@ -279,7 +280,7 @@ pub struct SinkStatus {
 }
 
 /// A server at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ServerStatus {
     /// `opcua`, `http` or `grpc`.
     pub kind: &'static str,
@@ -296,7 +297,7 @@ pub struct ServerStatus {
 }
 
 /// The spool at one moment.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct SpoolStatus {
     /// Results written.
     pub written: u64,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::{Timestamp, Value};
 
 /// How much an event matters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// For the record.
@@ -20,7 +22,17 @@ pub enum Severity {
 
 /// What a user or a part of the product may do. Each role includes those before it.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -55,7 +67,7 @@ impl Role {
 }
 
 /// Who caused something.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct Principal {
     /// The user's name; `system` for the product itself, `anonymous` on loopback.
     pub name: Arc<str>,
@@ -170,7 +182,7 @@ impl serde::Serialize for Code {
 }
 
 /// Something that happened and is worth keeping.
-#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct Event {
     /// When.
     pub at: Timestamp,
@@ -186,6 +198,7 @@ pub struct Event {
     pub message: String,
     /// The particulars for machines.
     #[serde(serialize_with = "as_map")]
+    #[schemars(with = "std::collections::BTreeMap<String, Value>")]
     pub detail: Vec<(Cow<'static, str>, Value)>,
 }
 

@@ -12,6 +12,7 @@ pub mod event;
 pub mod last_values;
 pub mod observation;
 pub mod result;
+mod schema;
 pub mod semantic;
 pub mod status;
 pub mod tensor;

@@ -55,6 +55,12 @@ impl Peer {
         assert_eq!(answer["ok"], true, "{command}: {answer}");
     }
 
+    /// Lets a peer go on that waits for a line.
+    pub fn go_on(&mut self) {
+        let commands = self.commands.as_mut().expect("commands are taken until the end");
+        commands.write_all(b"\n").expect("the peer runs");
+    }
+
     /// The next line the peer prints.
     pub fn answer(&mut self) -> serde_json::Value {
         let mut line = String::new();

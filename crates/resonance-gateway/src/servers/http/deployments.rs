@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use resonance_plant::{Code, Principal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
@@ -15,13 +16,14 @@ use crate::access::shown;
 use crate::deployments::{Command, CommandRefused};
 use crate::status::DeploymentStatus;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct List {
     deployments: Vec<DeploymentStatus>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct DeploymentPath {
+    /// The name in the plant file.
     deployment: String,
 }
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use resonance_plant::Event;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
@@ -14,14 +15,14 @@ use super::shared::Shared;
 /// Events given where the request does not say how many.
 const LIMIT_DEFAULT: usize = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     /// The most events to give; the log itself keeps a bounded number.
     limit: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Recent {
     /// Oldest first.
     events: Vec<Arc<Event>>,

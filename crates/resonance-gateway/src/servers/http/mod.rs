@@ -14,7 +14,9 @@ mod inference;
 pub(in crate::servers) mod lane;
 mod linger;
 pub(in crate::servers) mod listener;
+mod management;
 pub(in crate::servers) mod metadata;
+mod openapi;
 mod plant;
 pub(in crate::servers) mod refusal;
 pub(in crate::servers) mod repository;
@@ -30,3 +32,4 @@ mod tls;
 mod values;
 
 pub use listener::{Running, ServerError, start};
+pub use openapi::document as openapi_document;

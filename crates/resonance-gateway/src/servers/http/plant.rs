@@ -10,39 +10,56 @@ use resonance_plant::{
     DataType, EquipmentClass, Interpolation, Point, Qualifier, QuantityKind, Range, SemanticId,
     Unit,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::shared::Shared;
 
-#[derive(Debug, Serialize)]
-struct PlantView<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PlantView<'a> {
     assets: Vec<AssetView<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct AssetView<'a> {
     id: &'a str,
     equipment_id: &'a str,
     physical_asset_id: Option<&'a str>,
+    #[schemars(with = "Option<String>")]
     class: Option<EquipmentClass>,
     description: &'a str,
     points: Vec<PointView<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PointView<'a> {
     name: &'a str,
+    #[schemars(with = "String")]
     data_type: DataType,
+    #[schemars(with = "Option<String>")]
     quantity: Option<&'a QuantityKind>,
     unit: Option<&'a Unit>,
+    #[schemars(with = "Option<RangeView>")]
     range: Option<Range>,
+    #[schemars(with = "String")]
     interpolation: Interpolation,
+    #[schemars(with = "Option<String>")]
     semantic_id: Option<&'a SemanticId>,
     #[serde(skip_serializing_if = "Qualifier::is_none")]
+    #[schemars(with = "Option<String>")]
     qualifier: &'a Qualifier,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(with = "Option<Vec<String>>")]
     labels: &'a [Arc<str>],
     description: &'a str,
+}
+
+/// The range a value is expected in, in the point's unit.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct RangeView {
+    low: f64,
+    high: f64,
 }
 
 pub(super) async fn plant(State(shared): State<Arc<Shared>>) -> Response {

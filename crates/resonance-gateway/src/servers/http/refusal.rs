@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use resonance_plant::Code;
 use resonance_wire::oip;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Why a request gets no answer of its own.
@@ -89,14 +90,20 @@ impl Refusal {
 }
 
 /// Problem details (RFC 9457), with the code and its remedy as extension members.
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Problem<'a> {
+    /// `urn:resonance:code:` and the code: stable, one for each condition.
     #[serde(rename = "type")]
     kind: String,
+    /// What the code means; the same for every occurrence.
     title: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// The particulars of this occurrence.
     detail: &'a str,
+    /// The code by itself, as events carry it.
     code: Code,
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<&'a str>,
 }

@@ -16,10 +16,10 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tower::Service;
 
+use super::management::OPERATIONS;
 use super::refusal::{Half, Refusal};
 use super::shared::Shared;
-use super::{body, deployments, events, gate, inference, metadata, plant, repository, status};
-use super::{stream, values};
+use super::{body, gate, inference, metadata, repository};
 
 /// When a request's body must have arrived.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,10 @@ pub(super) struct Deadline(pub(super) Instant);
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     // Full paths: nested routers take every request's path apart and build it anew.
-    Router::new()
+    let management = OPERATIONS
+        .iter()
+        .fold(Router::new(), |routes, operation| routes.route(operation.path, (operation.route)()));
+    management
         .route("/v2", get(metadata::server))
         .route("/v2/", get(metadata::server))
         .route("/v2/health/live", get(metadata::live))
@@ -44,15 +47,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v2/models/{model}/versions/{version}", get(metadata::model))
         .route("/v2/models/{model}/versions/{version}/ready", get(metadata::model_ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer))
-        .route("/api/v1/status", get(status::status))
-        .route("/api/v1/plant", get(plant::plant))
-        .route("/api/v1/values", get(values::values))
-        .route("/api/v1/results/stream", get(stream::results))
-        .route("/api/v1/events", get(events::recent))
-        .route("/api/v1/events/stream", get(stream::events))
-        .route("/api/v1/deployments", get(deployments::list))
-        .route("/api/v1/deployments/{deployment}/suspend", post(deployments::suspend))
-        .route("/api/v1/deployments/{deployment}/resume", post(deployments::resume))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(shared)

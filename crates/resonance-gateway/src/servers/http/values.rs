@@ -7,13 +7,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use resonance_plant::{Plant, Point, PointIndex, Status, Timestamp, Unit, Value};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 use super::shared::Shared;
 use crate::access::shown;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     /// Only points of this asset.
@@ -22,14 +23,14 @@ pub(super) struct Filter {
     point: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Values<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Values<'a> {
     at: Timestamp,
     values: Vec<LastValue<'a>>,
 }
 
 /// A point's last value. One that was never received has no times.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LastValue<'a> {
     asset: &'a str,
     point: &'a str,

@@ -16,7 +16,7 @@ use super::fixture::{Fixture, plan, plan_for_users};
 use super::protocol::ROW;
 
 /// A certificate for localhost and its key as PEM files, and the certificate.
-fn certificate(folder: &Path) -> (TlsPlan, CertificateDer<'static>) {
+pub(crate) fn certificate(folder: &Path) -> (TlsPlan, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
