@@ -1,5 +1,6 @@
 """tritonclient against the server's inference API: oip_client.py HOST:PORT COMMAND..."""
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import tritonclient.http as triton
+import tritonclient.http.aio as triton_aio
 from tritonclient.http.auth import BasicAuth
 from tritonclient.utils import InferenceServerException
 
@@ -29,21 +31,28 @@ def metadata(client):
     assert model["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], model
 
 
-def infer(client, form):
-    binary = form == "binary"
-    rows = np.array([[1, 2, 3, 4.5], [0.1, 0.2, 0.3, 0.4]], dtype=np.float32)
+ROWS = np.array([[1, 2, 3, 4.5], [0.1, 0.2, 0.3, 0.4]], dtype=np.float32)
+
+
+def wear_input(rows=ROWS, binary=True):
     x = triton.InferInput("x", list(rows.shape), "FP32")
     x.set_data_from_numpy(rows, binary_data=binary)
+    return x
+
+
+def infer(client, form):
+    binary = form == "binary"
+    x = wear_input(binary=binary)
     outputs = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("class", "wear")]
     for _ in range(3):
         result = client.infer("wear", [x], request_id="r-1", outputs=outputs)
         assert result.get_response()["id"] == "r-1"
         wear = result.as_numpy("wear")
         assert wear.dtype == np.float32
-        np.testing.assert_allclose(wear, rows.sum(axis=1), rtol=1e-6)
+        np.testing.assert_allclose(wear, ROWS.sum(axis=1), rtol=1e-6)
         assert result.as_numpy("class").tolist() == [1, 0]
     # Without outputs named, the client asks for all of them in binary.
-    np.testing.assert_allclose(client.infer("wear", [x]).as_numpy("wear"), rows.sum(axis=1))
+    np.testing.assert_allclose(client.infer("wear", [x]).as_numpy("wear"), ROWS.sum(axis=1))
     several = [client.async_infer("wear", [x], outputs=outputs) for _ in range(8)]
     for one in several:
         assert one.get_result().as_numpy("class").tolist() == [1, 0]
@@ -104,6 +113,54 @@ def errors(client):
     outputs = [triton.InferRequestedOutput("wear", binary_data=False)]
     refused(400, "JSON cannot carry NaN", lambda: client.infer("wear", [y], outputs=outputs))
     assert np.isnan(client.infer("wear", [y]).as_numpy("wear")).all()
+
+
+async def gathered(address):
+    async with triton_aio.InferenceServerClient(address) as client:
+        assert await client.is_server_live()
+        several = [client.infer("wear", [wear_input()], request_id=str(n)) for n in range(8)]
+        for n, result in enumerate(await asyncio.gather(*several)):
+            assert result.get_response()["id"] == str(n)
+            np.testing.assert_allclose(result.as_numpy("wear"), ROWS.sum(axis=1), rtol=1e-6)
+
+
+def asynchronous(_):
+    asyncio.run(gathered(sys.argv[1]))
+
+
+def statistics(client):
+    """What was inferred and what was refused is counted."""
+    for _ in range(3):
+        client.infer("wear", [wear_input()])
+    refused(400, "not FP32[1, 5]",
+            lambda: client.infer("wear", [wear_input(np.zeros((1, 5), dtype=np.float32))]))
+    figures = client.get_inference_statistics("wear")["model_stats"][0]
+    assert (figures["name"], figures["version"]) == ("wear", "3"), figures
+    assert (figures["execution_count"], figures["inference_count"]) == (3, 6), figures
+    parts = figures["inference_stats"]
+    assert (parts["success"]["count"], parts["fail"]["count"]) == (3, 1), figures
+    assert parts["success"]["ns"] > parts["compute_infer"]["ns"] > 0, figures
+    assert len(client.get_inference_statistics()["model_stats"]) == 3
+
+
+def repository(client, name, password):
+    client.register_plugin(BasicAuth(name, password))
+
+    def standing():
+        return {m["name"]: (m["state"], m["reason"]) for m in client.get_model_repository_index()}
+
+    assert standing() == {name: ("READY", "") for name in ("held", "types", "wear")}, standing()
+    refused(409, 'used by deployment "wear"', lambda: client.unload_model("wear"))
+    client.unload_model("types")
+    assert standing()["types"] == ("UNAVAILABLE", "unloaded"), standing()
+    assert not client.is_model_ready("types") and client.is_server_ready()
+    x = triton.InferInput("in_BOOL", [1, 2], "BOOL")
+    x.set_data_from_numpy(samples("BOOL"))
+    refused(503, "was unloaded", lambda: client.infer("types", [x]))
+    refused(400, "leave parameters out", lambda: client.load_model("types", config="{}"))
+    client.load_model("types")
+    assert client.is_model_ready("types")
+    refused(404, "no model", lambda: client.load_model("tear"))
 
 
 def credentials(client, name, password):

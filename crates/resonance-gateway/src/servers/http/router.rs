@@ -84,7 +84,13 @@ pub(super) async fn answer(
     extensions.insert(principal.clone());
     let Ok(mut response) = routes.call(request).await;
     match response.extensions_mut().remove::<Refusal>() {
-        Some(refusal) => refused(&refusal, Some(&principal)),
+        Some(refusal) => {
+            // What the path takes, where the method is not that (RFC 9110, 15.5.6).
+            let allow = response.headers_mut().remove(header::ALLOW);
+            let mut told = refused(&refusal, Some(&principal));
+            told.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+            told
+        }
         None => response,
     }
 }

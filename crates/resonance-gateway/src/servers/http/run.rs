@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use resonance_inference::EngineError;
-use resonance_plant::{Code, Dim, Signature, Tensor, TensorBuf};
+use resonance_plant::{Clock, Code, Dim, Signature, Tensor, TensorBuf};
 use resonance_wire::oip::{Answer, Request, RequestError, ResponseError};
 
 use super::lane::{Buffers, Lane};
@@ -56,7 +56,9 @@ pub(in crate::servers) async fn infer<F: Form>(
     let came = Instant::now();
     let answer = match ready(lane) {
         Err(refusal) => Err(refusal),
-        Ok(()) if lane.is_quick(form.bytes()) => run(shared, lane, &form, came),
+        Ok(()) if lane.is_quick(form.bytes()) => {
+            run(shared.context.clock.as_ref(), lane, &form, came)
+        }
         Ok(()) => return run_elsewhere(shared, lane, form, came).await,
     };
     if answer.is_err() {
@@ -94,7 +96,7 @@ async fn run_elsewhere<F: Form>(
         if gone.load(Ordering::Acquire) {
             return Err(failed("whoever asked has gone"));
         }
-        let answer = run_now(clock.as_ref(), &lane, &form, came);
+        let answer = run(clock.as_ref(), &lane, &form, came);
         if answer.is_err() {
             lane.model.statistics.failed(came.elapsed());
         }
@@ -104,16 +106,7 @@ async fn run_elsewhere<F: Form>(
 }
 
 fn run<F: Form>(
-    shared: &Shared,
-    lane: &Lane,
-    form: &F,
-    came: Instant,
-) -> Result<F::Answer, Refusal> {
-    run_now(shared.context.clock.as_ref(), lane, form, came)
-}
-
-fn run_now<F: Form>(
-    clock: &dyn resonance_plant::Clock,
+    clock: &dyn Clock,
     lane: &Lane,
     form: &F,
     came: Instant,

@@ -1,12 +1,13 @@
 //! What peers do wrong: each gets a clear answer, and the next request is served.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use resonance_gateway::plan::HttpServerPlan;
 use resonance_gateway::servers::http::ServerError;
 use resonance_plant::Code;
 
-use super::fixture::{Fixture, plan};
+use super::fixture::{Fixture, plan, wait_until};
 use super::protocol::{HELD, ROW};
 
 const GIGABYTE: usize = 1 << 30;
@@ -171,6 +172,7 @@ fn unknown_models_routes_and_methods_are_named() {
         (reply.status, reply.error().as_str()),
         (405, "/v2/models/wear/infer does not take this method")
     );
+    assert_eq!(reply.header("allow"), Some("POST"));
     let reply = client.get("/v2/models/%ff/ready");
     assert_eq!(reply.status, 400);
     let reply = client.get("/api/v1/valves");
@@ -207,6 +209,34 @@ fn more_requests_than_the_bound_are_told_to_come_back() {
     fixture.barrier.open();
     assert!(holding.iter_mut().all(|client| client.reply().status == 200));
     assert_eq!(client.infer("wear", ROW).status, 200);
+}
+
+#[test]
+fn a_request_whose_client_left_before_its_turn_is_not_inferred() {
+    // As many inferences run at once as there are processors; the next wait for their turn.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let fixture = Fixture::start(&HttpServerPlan { requests_max: processors + 4, ..plan() });
+    let ask = || {
+        let mut client = fixture.client();
+        client.head(
+            "POST",
+            "/v2/models/held/infer",
+            &format!("Content-Length: {}\r\n", HELD.len()),
+        );
+        client.write(HELD.as_bytes()).unwrap();
+        client
+    };
+    let mut holding: Vec<_> = (0..processors).map(|_| ask()).collect();
+    fixture.wait_for_held(processors as u64);
+    let leaving = ask();
+    wait_until(|| fixture.status().requests == processors as u64 + 1);
+    drop(leaving);
+    wait_until(|| fixture.status().clients == processors as u64);
+    fixture.barrier.open();
+    assert!(holding.iter_mut().all(|client| client.reply().status == 200));
+    assert_eq!(fixture.client().infer("held", HELD).status, 200);
+    let arrived = fixture.barrier.arrived.load(Ordering::SeqCst);
+    assert_eq!(arrived, processors as u64 + 1, "only what someone waited for was inferred");
 }
 
 #[test]

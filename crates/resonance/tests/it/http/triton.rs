@@ -53,3 +53,21 @@ fn tritonclient_gives_credentials() {
     let fixture = Fixture::start(&plan_for_users());
     run("tritonclient_gives_credentials", &fixture, &["credentials", "otto", "do"]);
 }
+
+#[test]
+fn tritonclient_infers_without_waiting() {
+    let fixture = Fixture::start(&plan());
+    run("tritonclient_infers_without_waiting", &fixture, &["asynchronous"]);
+}
+
+#[test]
+fn tritonclient_reads_statistics() {
+    let fixture = Fixture::start(&plan());
+    run("tritonclient_reads_statistics", &fixture, &["statistics"]);
+}
+
+#[test]
+fn tritonclient_loads_and_unloads() {
+    let fixture = Fixture::start(&plan_for_users());
+    run("tritonclient_loads_and_unloads", &fixture, &["repository", "enno", "change"]);
+}
