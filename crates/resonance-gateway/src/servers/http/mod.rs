@@ -1,4 +1,4 @@
-//! HTTP: Open Inference Protocol v2 under `/v2`, management under `/api/v1`.
+//! HTTP: Open Inference Protocol v2 under `/v2`, management under `/api/v1`, metrics at `/metrics`.
 //!
 //! Every request passes [`gate`] (who, what role, how many at once) before its route; a route is
 //! typed in and typed out. `/v2` answers errors in the protocol's form, `/api/v1` as problem
@@ -16,6 +16,7 @@ mod linger;
 pub(in crate::servers) mod listener;
 mod management;
 pub(in crate::servers) mod metadata;
+mod metrics;
 mod openapi;
 mod plant;
 pub(in crate::servers) mod refusal;

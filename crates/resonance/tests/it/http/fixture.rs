@@ -17,7 +17,8 @@ use resonance_gateway::servers::Context;
 use resonance_gateway::servers::http::{Running, ServerError};
 use resonance_gateway::servers::{grpc, http};
 use resonance_gateway::status::{
-    DeploymentState, DeploymentStatus, HubStatus, LatencySummary, SpoolStatus, Status,
+    Connection, DeploymentState, DeploymentStatus, HubStatus, LatencySummary, SourceStatus,
+    SpoolStatus, Status,
 };
 use resonance_inference::package::VerifiedModel;
 use resonance_inference::{Engine, EngineError, Limits, Manifest, Program};
@@ -207,6 +208,7 @@ fn context(
     let good = resonance_plant::Status::GOOD;
     values.write_value(PointIndex(0), &Value::Float(41.5), measured, measured, good);
     values.write_value(PointIndex(1), &Value::Int(1), measured, measured, good);
+    let watched = Arc::clone(deployments);
     Context {
         plant,
         values,
@@ -216,17 +218,35 @@ fn context(
         events: Arc::clone(events),
         clock,
         access: Arc::new(access),
-        status: Arc::new(|| Status {
+        status: Arc::new(move || Status {
             at: now(),
             started_at: now(),
             version: "0.0.0",
-            sources: Vec::new(),
-            hub: HubStatus::default(),
-            deployments: Vec::new(),
+            sources: vec![source()],
+            hub: HubStatus { observations: 7, ..HubStatus::default() },
+            deployments: watched.status(),
             sinks: Vec::new(),
             servers: Vec::new(),
             spool: SpoolStatus::default(),
         }),
+    }
+}
+
+/// A source whose name a text format must escape.
+fn source() -> SourceStatus {
+    SourceStatus {
+        id: "press \"7\" \\ west".into(),
+        connection: Connection::Connected,
+        points: 3,
+        observations: 1 << 53,
+        gaps: 2,
+        sequence_gaps: 0,
+        overflows: 0,
+        refused: 0,
+        times_replaced: 0,
+        reconnects: 1,
+        clock_offset_us: -1_500,
+        last_message: None,
     }
 }
 
@@ -331,7 +351,7 @@ impl Deployments for OneDeployment {
             overruns: 0,
             failures: 0,
             over_budget: 0,
-            latency: LatencySummary::default(),
+            latency: LatencySummary { p50_us: 250, p99_us: 1_000, max_us: 2_000_000 },
             inference: LatencySummary::default(),
         }]
     }

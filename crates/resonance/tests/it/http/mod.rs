@@ -5,6 +5,7 @@ mod bad_input;
 pub(crate) mod client;
 pub(crate) mod fixture;
 mod management;
+mod metrics;
 pub(crate) mod programs;
 mod protocol;
 mod streams;
