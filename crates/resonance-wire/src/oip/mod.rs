@@ -4,6 +4,7 @@
 //! A request is decoded straight into the tensors a session takes: the body is read once, and
 //! nothing is kept of it but what the answer needs.
 
+mod answer;
 mod data;
 mod error;
 mod given;
@@ -15,6 +16,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{AnswerError, decode_response};
 pub use error::{RequestError, ResponseError};
 pub use metadata::{Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorMetadata};
 pub use request::{DEPTH_MAX, RANK_MAX, Request, RequestedOutput, decode_request, encode_request};

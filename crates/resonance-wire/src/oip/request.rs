@@ -47,6 +47,29 @@ pub fn decode_request(
     signature: &Signature,
     inputs: &mut TensorBuf,
 ) -> Result<Request, RequestError> {
+    decode(body, json_length, signature, inputs, false, |decoder, reader| decoder.request(reader))
+}
+
+/// Decodes an answer as if its outputs were a request's inputs; those that `signature` does not
+/// know are read over.
+pub(super) fn read_answer(
+    body: &[u8],
+    json_length: Option<usize>,
+    signature: &Signature,
+    outputs: &mut TensorBuf,
+) -> Result<(), RequestError> {
+    decode(body, json_length, signature, outputs, true, |decoder, reader| decoder.answer(reader))
+}
+
+/// Decodes tensors; `read` reads the JSON around them.
+fn decode<T>(
+    body: &[u8],
+    json_length: Option<usize>,
+    signature: &Signature,
+    inputs: &mut TensorBuf,
+    skips_unknown: bool,
+    read: impl FnOnce(&mut Decoder<'_, '_>, &mut Reader<'_>) -> Result<T, RequestError>,
+) -> Result<T, RequestError> {
     let length = json_length.unwrap_or(body.len());
     let Some((json, binary)) = body.split_at_checked(length) else {
         return Err(RequestError::Binary(format!(
@@ -60,8 +83,9 @@ pub fn decode_request(
         inputs,
         given: Given::none(signature),
         binary: json_length.map(|_| binary),
+        skips_unknown,
     };
-    let request = decoder.request(&mut Reader::new(json, DEPTH_MAX)?)?;
+    let request = read(&mut decoder, &mut Reader::new(json, DEPTH_MAX)?)?;
     if let Some(left) = decoder.binary.filter(|left| !left.is_empty()) {
         return Err(RequestError::Binary(format!(
             "{} bytes follow the data that the inputs' \"binary_data_size\" account for",
@@ -92,6 +116,8 @@ struct Decoder<'s, 'b> {
     given: Given<'s>,
     /// Binary tensor data that no input took yet; `None` where the request says it has none.
     binary: Option<&'b [u8]>,
+    /// Tensors that the signature does not know are read over, not refused.
+    skips_unknown: bool,
 }
 
 /// What the request's own parameters ask for.
@@ -164,6 +190,31 @@ impl<'b> Decoder<'_, 'b> {
         Ok(Request { id: id.flatten(), outputs: outputs.collect() })
     }
 
+    /// The object around an answer's outputs.
+    fn answer(&mut self, reader: &mut Reader<'_>) -> Result<(), RequestError> {
+        reader.expect(b'{', "expected an object")?;
+        let mut first = true;
+        let mut seen = None;
+        while let Some(key) = reader.key(&mut first)? {
+            if &*key == "outputs" {
+                once(&seen, "outputs", reader)?;
+                seen = Some(());
+                self.inputs(reader)?;
+            } else {
+                reader.skip()?;
+            }
+        }
+        reader.end()?;
+        seen.ok_or_else(|| field("outputs", reader, "it is missing"))
+    }
+
+    /// Whether a tensor of this name is to be read over.
+    fn skips(&self, input: &Input<'_>) -> bool {
+        let known =
+            |name: &Cow<'_, str>| self.signature.inputs.iter().any(|spec| *spec.name == **name);
+        self.skips_unknown && input.name.as_ref().is_some_and(|name| !known(name))
+    }
+
     fn inputs(&mut self, reader: &mut Reader<'_>) -> Result<(), RequestError> {
         if reader.peek() != Some(b'[') {
             return Err(field("inputs", reader, "it must be an array"));
@@ -216,6 +267,9 @@ impl<'b> Decoder<'_, 'b> {
         if input.read.is_some() || input.data_at.is_some() {
             return Err(field("data", reader, "it is given twice"));
         }
+        if self.skips(input) {
+            return reader.skip();
+        }
         if input.name.is_some() && input.element.is_some() && input.shape.is_some() {
             input.read = Some(self.json_data(input, reader)?);
             return Ok(());
@@ -226,6 +280,9 @@ impl<'b> Decoder<'_, 'b> {
     }
 
     fn finish(&mut self, mut input: Input<'_>, reader: &Reader<'_>) -> Result<(), RequestError> {
+        if self.skips(&input) {
+            return self.skip_binary(&input);
+        }
         if let Some(mut data_at) = input.data_at.take() {
             input.read = Some(self.json_data(&input, &mut data_at)?);
         }
@@ -245,6 +302,17 @@ impl<'b> Decoder<'_, 'b> {
                 fault("it has neither \"data\" nor the parameter \"binary_data_size\"")
             }
         }
+    }
+
+    fn skip_binary(&mut self, input: &Input<'_>) -> Result<(), RequestError> {
+        let (Some(size), Some(binary)) = (input.binary_size, self.binary) else { return Ok(()) };
+        let Some((_, rest)) = binary.split_at_checked(size) else {
+            let name = shown(input.name.as_deref().unwrap_or_default());
+            let problem = format!("{size} bytes of it are announced, {} are left", binary.len());
+            return Err(RequestError::Input { input: name, problem });
+        };
+        self.binary = Some(rest);
+        Ok(())
     }
 
     /// The input's place in the signature, once it is known to fit.

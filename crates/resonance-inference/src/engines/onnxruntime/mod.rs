@@ -146,7 +146,7 @@ impl Engine for OnnxRuntime {
         let session = self
             .session(bytes, external, limits)
             .map_err(|error| self.refusal(file, &error, &summary))?;
-        let program = OnnxProgram::new(session, &model.manifest, limits)?;
+        let program = OnnxProgram::new(session, model, limits)?;
         Ok(Box::new(program))
     }
 }

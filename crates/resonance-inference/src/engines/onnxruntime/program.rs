@@ -9,11 +9,9 @@ use resonance_plant::tensor::Dim;
 use resonance_plant::{ElementType, Signature, TensorBuf, TensorSpec};
 
 use super::calls::{Calls, Refusal};
-use crate::engines::{
-    Declared, EngineError, Limits, Program, Session, agree, check_inputs, signature_of,
-};
+use crate::engines::{Declared, EngineError, Limits, Program, Session, agree_with, check_inputs};
 use crate::onnx::element_type;
-use crate::package::Manifest;
+use crate::package::VerifiedModel;
 
 /// A model that ONNX Runtime loaded.
 pub(super) struct OnnxProgram {
@@ -37,12 +35,12 @@ impl OnnxProgram {
     /// Checks the model's own tensors against the manifest.
     pub(super) fn new(
         session: OrtSession,
-        manifest: &Manifest,
+        package: &VerifiedModel,
         limits: &Limits,
     ) -> Result<Self, EngineError> {
-        let signature = signature_of(manifest);
         let declared = |outlets: &[Outlet]| outlets.iter().map(declared).collect::<Vec<_>>();
-        agree(&signature, &declared(session.inputs()), &declared(session.outputs()))?;
+        let (inputs, outputs) = (declared(session.inputs()), declared(session.outputs()));
+        let signature = agree_with(package, &inputs, outputs)?;
         let model = Model {
             inputs: names(&signature.inputs)?,
             outputs: names(&signature.outputs)?,

@@ -84,8 +84,8 @@ impl Engine for Tract {
             let engine = IDENTITY.to_owned();
             return Err(EngineError::UnknownOperators { engine, operators: lacking });
         }
-        let signature = super::signature_of(&model.manifest);
-        super::agree(&signature, &declared(&summary.inputs), &declared(&summary.outputs))?;
+        let signature =
+            super::agree_with(model, &declared(&summary.inputs), declared(&summary.outputs))?;
         let graph = guarded(|| self.parse(bytes)).map_err(unsupported)?;
         let program = TractProgram::new(&graph, signature, &summary, limits)?;
         Ok(Box::new(program))

@@ -33,6 +33,8 @@ pub(crate) struct BenchArgs {
     /// Rows of one inference.
     #[arg(long, default_value_t = 1, value_name = "ROWS")]
     batch: usize,
+    #[command(flatten)]
+    engine: super::EngineChoice,
     /// For people or for programs.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -40,9 +42,9 @@ pub(crate) struct BenchArgs {
 
 pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode, CliError> {
     let model = super::open(&args.folder)?;
-    let engine = super::engine()?;
+    let engine = args.engine.find()?;
     let plan = BenchPlan { duration: Duration::from_secs(args.seconds), batch: args.batch };
-    let report = bench::bench(&engine, &model, &Limits::default(), plan)?;
+    let report = bench::bench(&*engine, &model, &Limits::default(), plan)?;
     match args.format {
         Format::Json => output::print_json(&report)?,
         Format::Text => output::print(&written(&report))?,

@@ -1,15 +1,18 @@
 //! `resonance model`.
 
 mod bench;
+mod compare;
+mod confined;
 mod inspect;
 mod run;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use resonance_inference::package::{self, PackageError, VerifiedModel};
-use resonance_inference::{EngineError, OnnxRuntime};
+use resonance_inference::{Engine, EngineError, EngineKind};
 use resonance_proof::PackageLimits;
 
 use super::{CliError, Exit, output};
@@ -28,6 +31,12 @@ pub(crate) enum Command {
     /// Measure how fast a model answers on this machine.
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
+    /// Run a model on every engine and say how far their answers lie apart.
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::CompareArgs),
+    /// Do what `compare` asks for, in a process of its own.
+    #[command(name = confined::COMMAND, hide = true)]
+    AnswerConfined(confined::AnswerArgs),
 }
 
 const PACK_EXAMPLES: &str = "\
@@ -57,6 +66,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Pack(args) => pack(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::AnswerConfined(args) => confined::answer(&args),
     }
 }
 
@@ -79,8 +90,25 @@ fn open(folder: &Path) -> Result<VerifiedModel, CliError> {
     Ok(package::load(folder, &PackageLimits::default())?)
 }
 
-fn engine() -> Result<OnnxRuntime, CliError> {
-    Ok(OnnxRuntime::find()?)
+/// The engine that `--engine` names.
+#[derive(Debug, Args)]
+struct EngineChoice {
+    /// Which engine runs the model: onnxruntime or tract.
+    #[arg(long, default_value = "onnxruntime", value_name = "NAME", value_parser = engine_kind)]
+    engine: EngineKind,
+}
+
+impl EngineChoice {
+    fn find(&self) -> Result<Arc<dyn Engine>, CliError> {
+        Ok(self.engine.find()?)
+    }
+}
+
+fn engine_kind(name: &str) -> Result<EngineKind, String> {
+    EngineKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = EngineKind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("there are: {}", names.join(", "))
+    })
 }
 
 impl From<PackageError> for CliError {

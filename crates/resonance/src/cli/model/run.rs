@@ -36,6 +36,8 @@ pub(crate) struct RunArgs {
     /// The input to run on; `-` is standard input. Without it, the golden vectors are run.
     #[arg(long, value_name = "FILE.json")]
     input: Option<PathBuf>,
+    #[command(flatten)]
+    engine: super::EngineChoice,
     /// For people or for programs.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -43,7 +45,7 @@ pub(crate) struct RunArgs {
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     let model = super::open(&args.folder)?;
-    let engine = super::engine()?;
+    let engine = args.engine.find()?;
     let program = engine.load(&model, &Limits::default())?;
     match &args.input {
         None => golden(&model, engine.identity(), &*program, args.format),
