@@ -32,8 +32,9 @@ $(PEERS)/.installed: tests/peers/requirements.txt
 mosquitto:
 	@tools/ensure-mosquitto
 
+# With the second engine, which takes minutes to build and which `make demo` goes without.
 test: onnxruntime peers mosquitto
-	cargo test --profile $(PROFILE) --workspace --no-fail-fast
+	cargo test --profile $(PROFILE) --workspace --features resonance/tract --no-fail-fast
 
 lint:
 	cargo fmt --check

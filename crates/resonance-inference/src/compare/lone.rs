@@ -6,11 +6,11 @@ use std::sync::Arc;
 use resonance_plant::ModelCategory;
 use resonance_proof::{PackageLimits, ProofError, file_digest, read_file, verify};
 
-use crate::engines::Limits;
+use crate::EngineError;
+use crate::engines::{Declared, Limits};
 use crate::onnx::{self, OnnxValue};
-use crate::package::manifest::{InputSpec, Manifest, OutputSpec, Tolerance, Training};
+use crate::package::manifest::{InputSpec, Manifest, Order, OutputSpec, Tolerance, Training};
 use crate::package::{MANIFEST, VerifiedModel};
-use crate::{EngineError, package::manifest::Order};
 
 /// Why a file cannot be compared.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -81,7 +81,7 @@ pub fn of_file(path: &Path) -> Result<VerifiedModel, LoneError> {
 }
 
 fn input(file: &str, value: &OnnxValue) -> Result<InputSpec, LoneError> {
-    let declared = value.declared();
+    let declared = Declared::of(value);
     match (declared.element, declared.shape) {
         (Some(element), Some(shape)) => Ok(InputSpec {
             name: declared.name.into(),
@@ -97,7 +97,7 @@ fn input(file: &str, value: &OnnxValue) -> Result<InputSpec, LoneError> {
 }
 
 fn output(value: &OnnxValue) -> Option<OutputSpec> {
-    let declared = value.declared();
+    let declared = Declared::of(value);
     Some(OutputSpec {
         name: declared.name.into(),
         element: declared.element?,

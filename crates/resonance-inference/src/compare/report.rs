@@ -42,7 +42,7 @@ pub struct EngineColumn {
     pub ran: bool,
     /// Operators that the model needs and it lacks.
     pub lacks: Vec<String>,
-    /// Why it did not run the model, where that is not for an operator.
+    /// Why it did not run the model, or never answered, where that is not for an operator.
     pub problem: Option<String>,
     /// Whether the machine or the build has no such engine at all.
     pub absent: bool,
@@ -221,7 +221,13 @@ fn column(
         Outcome::Ran { answers, median_us } => {
             column.ran = true;
             column.median_us = Some(median_us);
-            return (column, Some(answers.into_iter().map(tensors).collect()));
+            let answers: Vec<_> = answers.into_iter().map(tensors).collect();
+            if let Some(Err(reason)) = answers.first()
+                && answers.iter().all(Result::is_err)
+            {
+                column.problem = Some(format!("it failed on every inference: {reason}"));
+            }
+            return (column, Some(answers));
         }
     }
     (column, None)

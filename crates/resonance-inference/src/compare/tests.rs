@@ -54,7 +54,19 @@ fn an_engine_that_lacks_operators_does_not_disagree_one_that_dies_does() {
     assert_eq!(compared.engines[1].lacks, ["ai.onnx.ml:Scaler"]);
     assert!(!with(Err("it was killed after 60 s".into())).agree);
     assert!(!with(Ok(ran("two 2", &[&[1.0, 2.0]]))).agree, "another shape");
+    let answers = vec![VectorAnswer::Failed("no memory".into())];
+    let outcome = Outcome::Ran { answers, median_us: 0.0 };
+    let failed = vec![(EngineKind::OnnxRuntime, Ok(Answer { identity: None, outcome }))];
+    let compared = compare(&model, &[generated_one(&model)], failed, Tolerance::default());
+    assert!(!compared.agree, "an engine alone that never answers agrees with nobody");
+    assert!(compared.engines[0].problem.as_ref().unwrap().contains("no memory"));
     assert!(with(Ok(ran("two 2", &[&[1.0]]))).agree);
+}
+
+fn generated_one(model: &crate::package::VerifiedModel) -> VectorSet {
+    let mut set = generated(&model.manifest).unwrap();
+    set.vectors.truncate(1);
+    set
 }
 
 #[test]

@@ -4,6 +4,7 @@ use resonance_plant::tensor::Dim;
 use resonance_plant::{ElementType, Signature, TensorBuf, TensorSpec};
 
 use super::EngineError;
+use crate::onnx::{OnnxDim, OnnxKind, OnnxValue};
 use crate::package::Manifest;
 
 /// A tensor as a model file or a server declares it.
@@ -17,6 +18,22 @@ pub struct Declared {
     pub shape: Option<Vec<Dim>>,
     /// As messages show it: `FP32[-1, 30]`.
     pub shown: String,
+}
+
+impl Declared {
+    /// What an ONNX file says of an input or output.
+    pub fn of(value: &OnnxValue) -> Self {
+        let (element, shape) = match &value.kind {
+            OnnxKind::Other(_) => (None, None),
+            OnnxKind::Tensor { element, shape } => (*element, shape.as_ref()),
+        };
+        let dim = |dim: &OnnxDim| match dim {
+            OnnxDim::Fixed(size) => usize::try_from(*size).map_or(Dim::Any, Dim::Fixed),
+            OnnxDim::Any(_) => Dim::Any,
+        };
+        let shape = shape.map(|shape| shape.iter().map(dim).collect());
+        Self { name: value.name.clone(), element, shape, shown: value.kind.to_string() }
+    }
 }
 
 /// The tensors of a manifest.

@@ -127,7 +127,10 @@ mod tests {
             ),
             (r#"{"name":"y","datatype":"FP64","shape":[2,1],"data":[1,2]}"#, "not FP64[2, 1]"),
             (r#"{"name":"y","datatype":"FP32","shape":[3,1],"data":[1,2]}"#, "needs 3"),
-            (r#"{"name":"y","datatype":"FP32","shape":[1,1],"data":[1,2]}"#, "more than the 1 elements"),
+            (
+                r#"{"name":"y","datatype":"FP32","shape":[1,1],"data":[1,2]}"#,
+                "more than the 1 elements",
+            ),
             (
                 r#"{"name":"y","datatype":"FP32","shape":[1099511627776,1],"data":[1]}"#,
                 "less data than shape",

@@ -4,6 +4,7 @@ mod chain;
 mod grpc;
 mod http;
 mod model_command;
+mod model_compare;
 mod model_packages;
 mod mqtt;
 mod mtconnect;

@@ -14,10 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tract_onnx::prelude::{Framework, TractError};
 use tract_onnx::tract_hir::infer::InferenceModel;
 
-use resonance_plant::tensor::Dim;
-
 use super::{Declared, Engine, EngineError, Limits, Program};
-use crate::onnx::{self, OnnxDim, OnnxKind, OnnxSummary, OnnxValue};
+use crate::onnx::{self, OnnxSummary, OnnxValue};
 use crate::package::VerifiedModel;
 use program::TractProgram;
 
@@ -105,7 +103,7 @@ fn inspect_whole(file: &str, bytes: &[u8], limits: &Limits) -> Result<OnnxSummar
 }
 
 fn declared(values: &[OnnxValue]) -> Vec<Declared> {
-    values.iter().map(declared_one).collect()
+    values.iter().map(Declared::of).collect()
 }
 
 /// Runs something of the library's; a panic in it is an error like its others.
@@ -124,18 +122,4 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, TractError>) -> Result<T, String> 
 
 fn unsupported(reason: String) -> EngineError {
     EngineError::Unsupported { engine: IDENTITY.into(), reason }
-}
-
-/// What the file says of an input or output, as it is compared with a manifest.
-fn declared_one(value: &OnnxValue) -> Declared {
-    let (element, shape) = match &value.kind {
-        OnnxKind::Other(_) => (None, None),
-        OnnxKind::Tensor { element, shape } => (*element, shape.as_ref()),
-    };
-    let dim = |dim: &OnnxDim| match dim {
-        OnnxDim::Fixed(size) => usize::try_from(*size).map_or(Dim::Any, Dim::Fixed),
-        OnnxDim::Any(_) => Dim::Any,
-    };
-    let shape = shape.map(|shape| shape.iter().map(dim).collect());
-    Declared { name: value.name.clone(), element, shape, shown: value.kind.to_string() }
 }

@@ -59,8 +59,8 @@ pub(crate) struct CompareArgs {
     /// tolerance, or 1e-4.
     #[arg(long, value_name = "SHARE", value_parser = tolerated)]
     relative: Option<f64>,
-    /// The memory of each engine's process, MiB of address space.
-    #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
+    /// The memory of each engine's process, MiB of address space; the engines themselves take some.
+    #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(512..=1 << 20))]
     memory_mib: u64,
     /// The time of each engine's process, seconds.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use resonance_inference::compare::{self, Answer, Job};
+use resonance_inference::engines::onnxruntime::TELEMETRY_VARIABLE;
 
 use crate::cli::{CliError, Exit, output};
 
@@ -122,6 +123,7 @@ fn start(bounds: Bounds) -> std::io::Result<Child> {
         .args(["--seconds", &bounds.seconds.to_string()])
         // No secret of the environment is the model's business.
         .env_clear()
+        .env(TELEMETRY_VARIABLE, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -9,7 +9,7 @@ use resonance_inference::json::JsonTensor;
 use resonance_inference::outputs::{OutputPlan, Soundness};
 use resonance_inference::package::VerifiedModel;
 use resonance_inference::package::golden::{GOLDEN_BYTES_MAX, parse_request};
-use resonance_inference::{Engine, GoldenMismatch, Limits, Program, verify_golden};
+use resonance_inference::{GoldenMismatch, Limits, Program, verify_golden};
 use resonance_plant::TensorBuf;
 use serde::Serialize;
 
