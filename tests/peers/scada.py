@@ -72,6 +72,9 @@ async def look(client, namespace, ids):
         }
         if found["class"] == "Variable":
             found["data"] = described(await node.read_data_value(raise_on_bad_status=False))
+        entries = await node.get_referenced_nodes(
+            refs=ua.ObjectIds.HasDictionaryEntry, direction=ua.BrowseDirection.Both)
+        found["dictionary"] = [entry.nodeid.Identifier for entry in entries]
         for property in await node.get_properties():
             key = (await property.read_browse_name()).Name
             found[key] = plain((await property.read_data_value()).Value.Value)

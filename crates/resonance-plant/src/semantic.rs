@@ -30,6 +30,11 @@ impl SemanticId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is an IRDI; else it is a URI.
+    pub fn is_irdi(&self) -> bool {
+        is_irdi(&self.0)
+    }
 }
 
 impl<'de> serde::Deserialize<'de> for SemanticId {

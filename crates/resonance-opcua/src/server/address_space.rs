@@ -14,6 +14,9 @@ pub struct AddressSpace {
     /// What lies directly below the Objects folder.
     pub(crate) roots: Vec<Child>,
     ids: HashMap<Arc<str>, Child>,
+    /// What variables mean: one entry for each semantic id.
+    pub(crate) entries: Vec<Entry>,
+    entry_places: HashMap<SemanticId, u32>,
     pub(crate) computed: Option<Arc<LastValues>>,
 }
 
@@ -131,6 +134,15 @@ pub(crate) struct Variable {
     pub(crate) is_property: bool,
     /// Its properties beyond those that follow from its description.
     pub(crate) more: Vec<u32>,
+    /// What it means.
+    pub(crate) entry: Option<u32>,
+}
+
+/// An entry of an external dictionary (OPC 10000-19): a semantic id, and what has that meaning.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: SemanticId,
+    pub(crate) variables: Vec<u32>,
 }
 
 /// The properties a variable may have by what is known of it.
@@ -193,6 +205,7 @@ pub(crate) enum NodeAt {
     Object(u32),
     Variable(u32),
     Property(u32, Property),
+    Entry(u32),
 }
 
 impl From<Child> for NodeAt {
@@ -292,6 +305,15 @@ impl AddressSpace {
         self.variable(*at).has(property).then_some(NodeAt::Property(*at, property))
     }
 
+    pub(crate) fn find_entry(&self, id: &str) -> Option<u32> {
+        self.entry_places.get(&SemanticId::parse(id).ok()?).copied()
+    }
+
+    /// The entry at a place that came out of [`AddressSpace::find_entry`] or a variable.
+    pub(crate) fn entry(&self, at: u32) -> &Entry {
+        &self.entries[at as usize]
+    }
+
     /// The object at a place that came out of [`AddressSpace::find`] or a child list.
     pub(crate) fn object(&self, at: u32) -> &Object {
         &self.objects[at as usize]
@@ -310,8 +332,20 @@ impl AddressSpace {
     ) -> Result<u32, AddressSpaceError> {
         let at = self.variables.len() as u32;
         self.claim(&spec.id, Child::Variable(at))?;
-        self.variables.push(Variable { spec, parent, is_property, more: Vec::new() });
+        let entry = spec.semantic_id.clone().map(|id| self.mean(id, at));
+        self.variables.push(Variable { spec, parent, is_property, more: Vec::new(), entry });
         Ok(at)
+    }
+
+    /// Notes that a variable has a meaning.
+    fn mean(&mut self, id: SemanticId, variable: u32) -> u32 {
+        let next = self.entries.len() as u32;
+        let at = *self.entry_places.entry(id.clone()).or_insert(next);
+        match self.entries.get_mut(at as usize) {
+            Some(entry) => entry.variables.push(variable),
+            None => self.entries.push(Entry { id, variables: vec![variable] }),
+        }
+        at
     }
 
     fn claim(&mut self, id: &Arc<str>, child: Child) -> Result<(), AddressSpaceError> {

@@ -19,7 +19,7 @@ use opcua::types::{
 };
 
 use super::address_space::{NodeAt, Property, Reading};
-use super::nodes::{Nodes, Start, Target, expanded};
+use super::nodes::{DICTIONARIES, Nodes, Start, Target, expanded};
 use super::passage::{STACK_INTERVAL_MS, Terms};
 use super::sampling::{Sampled, Sampler};
 
@@ -175,7 +175,7 @@ impl PlantNodes {
         let (at, as_text) = match node {
             NodeAt::Variable(at) => (at, false),
             NodeAt::Property(at, Property::ValueAsText) => (at, true),
-            NodeAt::Property(..) | NodeAt::Object(_) => return None,
+            NodeAt::Property(..) | NodeAt::Object(_) | NodeAt::Entry(_) => return None,
         };
         match self.nodes.space.variable(at).spec.reading {
             Reading::Fixed(_) => None,
@@ -205,7 +205,7 @@ fn publishing_interval_ms(context: &RequestContext, subscription: u32) -> f64 {
 #[async_trait]
 impl NodeManager for PlantNodes {
     fn owns_node(&self, id: &NodeId) -> bool {
-        id.namespace == self.nodes.namespace
+        self.nodes.owns(id.namespace)
     }
 
     fn name(&self) -> &str {
@@ -213,12 +213,17 @@ impl NodeManager for PlantNodes {
     }
 
     fn namespaces_for_user(&self, _context: &RequestContext) -> Vec<NamespaceMetadata> {
-        vec![NamespaceMetadata {
-            namespace_uri: self.namespace_uri.clone(),
-            namespace_index: self.nodes.namespace,
-            is_namespace_subset: Some(false),
+        let known = |uri: &str, index, is_subset| NamespaceMetadata {
+            namespace_uri: uri.to_owned(),
+            namespace_index: index,
+            is_namespace_subset: Some(is_subset),
             ..NamespaceMetadata::default()
-        }]
+        };
+        // Of a dictionary only what the plant uses is here.
+        let dictionaries = DICTIONARIES.into_iter().zip(self.nodes.dictionaries);
+        std::iter::once(known(&self.namespace_uri, self.nodes.namespace, false))
+            .chain(dictionaries.map(|(uri, index)| known(uri, index, true)))
+            .collect()
     }
 
     async fn init(&self, _type_tree: &mut DefaultTypeTree, _context: ServerContext) {}

@@ -21,6 +21,10 @@ use crate::value::{timestamp_to_ua, ua_data_type, ua_value_rank, variant_from_va
 /// The namespace of UNECE units in EUInformation (OPC 10000-8, 5.6.3.3).
 const UNECE_NAMESPACE: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
+/// The namespaces of dictionary entries whose id is an IRDI or a URI (OPC 10000-19, 5.3 and 5.4).
+pub(crate) const DICTIONARIES: [&str; 2] =
+    ["http://opcfoundation.org/UA/Dictionary/IRDI", "http://opcfoundation.org/UA/Dictionary/URI"];
+
 /// The bit CurrentRead of access levels (OPC 10000-3, 8.57).
 const CURRENT_READ: u8 = 1;
 
@@ -31,6 +35,8 @@ pub(crate) struct Nodes {
     pub(crate) values: Arc<LastValues>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) namespace: u16,
+    /// The namespaces of [`DICTIONARIES`].
+    pub(crate) dictionaries: [u16; 2],
     /// The shortest sampling interval, milliseconds.
     pub(crate) sampling_ms: f64,
     pub(crate) started: DateTime,
@@ -56,30 +62,44 @@ pub(crate) struct Reference {
 pub(crate) enum Start {
     /// The standard Objects folder, which another node manager owns.
     ObjectsFolder,
+    /// The standard folder of dictionaries, which another node manager owns.
+    Dictionaries,
     Node(NodeAt),
 }
 
 impl Nodes {
     /// The node with this id, if it is one of ours.
     pub(crate) fn find(&self, id: &NodeId) -> Option<NodeAt> {
-        match &id.identifier {
-            Identifier::String(text) if id.namespace == self.namespace => {
-                self.space.find(text.as_ref())
-            }
-            _ => None,
+        let Identifier::String(text) = &id.identifier else { return None };
+        if id.namespace == self.namespace {
+            return self.space.find(text.as_ref());
         }
+        let at = self.space.find_entry(text.as_ref())?;
+        (self.dictionary(at) == id.namespace).then_some(NodeAt::Entry(at))
     }
 
-    /// As [`Nodes::find`], and the Objects folder besides.
+    /// Whether nodes of this namespace are ours.
+    pub(crate) fn owns(&self, namespace: u16) -> bool {
+        namespace == self.namespace || self.dictionaries.contains(&namespace)
+    }
+
+    /// As [`Nodes::find`], and the standard folders we put nodes into besides.
     pub(crate) fn start(&self, id: &NodeId) -> Option<Start> {
         if *id == ObjectId::ObjectsFolder {
             return Some(Start::ObjectsFolder);
+        }
+        if *id == ObjectId::Dictionaries {
+            return Some(Start::Dictionaries);
         }
         self.find(id).map(Start::Node)
     }
 
     pub(crate) fn node_id(&self, node: NodeAt) -> NodeId {
         let id = match node {
+            NodeAt::Entry(at) => {
+                let id = UAString::from(self.space.entry(at).id.as_str());
+                return NodeId::new(self.dictionary(at), id);
+            }
             NodeAt::Object(at) => UAString::from(&*self.space.object(at).id),
             NodeAt::Variable(at) => UAString::from(&*self.space.variable(at).spec.id),
             NodeAt::Property(at, property) => {
@@ -92,6 +112,7 @@ impl Nodes {
     pub(crate) fn browse_name(&self, node: NodeAt) -> QualifiedName {
         match node {
             NodeAt::Property(_, property) => QualifiedName::new(0, property.name()),
+            NodeAt::Entry(at) => QualifiedName::new(self.dictionary(at), self.name(node)),
             _ => QualifiedName::new(self.namespace, self.name(node)),
         }
     }
@@ -102,7 +123,7 @@ impl Nodes {
 
     pub(crate) fn class(&self, node: NodeAt) -> NodeClass {
         match node {
-            NodeAt::Object(_) => NodeClass::Object,
+            NodeAt::Object(_) | NodeAt::Entry(_) => NodeClass::Object,
             _ => NodeClass::Variable,
         }
     }
@@ -113,6 +134,10 @@ impl Nodes {
                 ObjectTypeId::FolderType.into()
             }
             NodeAt::Object(_) => ObjectTypeId::BaseObjectType.into(),
+            NodeAt::Entry(at) if self.space.entry(at).id.is_irdi() => {
+                ObjectTypeId::IrdiDictionaryEntryType.into()
+            }
+            NodeAt::Entry(_) => ObjectTypeId::UriDictionaryEntryType.into(),
             NodeAt::Property(..) => VariableTypeId::PropertyType.into(),
             NodeAt::Variable(at) => variable_type(self.space.variable(at)).into(),
         }
@@ -125,6 +150,14 @@ impl Nodes {
             Start::ObjectsFolder => {
                 let child = *self.space.roots.get(place)?;
                 return Some(self.down(child, true));
+            }
+            Start::Dictionaries => {
+                self.space.entries.get(place)?;
+                return Some(Reference {
+                    kind: ReferenceTypeId::HasComponent,
+                    is_forward: true,
+                    target: Target::Ours(NodeAt::Entry(place as u32)),
+                });
             }
             Start::Node(node) => node,
         };
@@ -144,10 +177,20 @@ impl Nodes {
                     let variable = self.space.variable(at);
                     let described = variable.properties().map(|p| NodeAt::Property(at, p));
                     let more = variable.more.iter().map(|more| NodeAt::Variable(*more));
+                    let properties =
+                        described.chain(more).map(|at| (ReferenceTypeId::HasProperty, at));
+                    let entry = variable
+                        .entry
+                        .map(|at| (ReferenceTypeId::HasDictionaryEntry, NodeAt::Entry(at)));
+                    let (kind, target) = properties.chain(entry).nth(place - 2)?;
+                    Some(Reference { kind, is_forward: true, target: Target::Ours(target) })
+                }
+                NodeAt::Entry(at) => {
+                    let variable = *self.space.entry(at).variables.get(place - 2)?;
                     Some(Reference {
-                        kind: ReferenceTypeId::HasProperty,
-                        is_forward: true,
-                        target: Target::Ours(described.chain(more).nth(place - 2)?),
+                        kind: ReferenceTypeId::HasDictionaryEntry,
+                        is_forward: false,
+                        target: Target::Ours(NodeAt::Variable(variable)),
                     })
                 }
                 NodeAt::Property(..) => None,
@@ -194,7 +237,14 @@ impl Nodes {
             NodeAt::Object(at) => &self.space.object(at).name,
             NodeAt::Variable(at) => &self.space.variable(at).spec.name,
             NodeAt::Property(_, property) => property.name(),
+            NodeAt::Entry(at) => self.space.entry(at).id.as_str(),
         }
+    }
+
+    /// The namespace of an entry.
+    fn dictionary(&self, entry: u32) -> u16 {
+        let [irdi, uri] = self.dictionaries;
+        if self.space.entry(entry).id.is_irdi() { irdi } else { uri }
     }
 
     fn down(&self, child: Child, organizes: bool) -> Reference {
@@ -216,6 +266,13 @@ impl Nodes {
             NodeAt::Variable(at) => {
                 let variable = self.space.variable(at);
                 (variable.parent, variable.is_property)
+            }
+            NodeAt::Entry(_) => {
+                return Reference {
+                    kind: ReferenceTypeId::HasComponent,
+                    is_forward: false,
+                    target: Target::Standard(ObjectId::Dictionaries.into()),
+                };
             }
             NodeAt::Property(at, _) => {
                 return Reference {
@@ -253,10 +310,10 @@ impl Nodes {
             _ => {}
         }
         let at = match node {
-            NodeAt::Object(_) if attribute == AttributeId::EventNotifier => {
+            NodeAt::Object(_) | NodeAt::Entry(_) if attribute == AttributeId::EventNotifier => {
                 return Ok(Variant::Byte(0));
             }
-            NodeAt::Object(_) => return Err(StatusCode::BadAttributeIdInvalid),
+            NodeAt::Object(_) | NodeAt::Entry(_) => return Err(StatusCode::BadAttributeIdInvalid),
             NodeAt::Variable(at) => (at, None),
             NodeAt::Property(at, property) => (at, Some(property)),
         };
@@ -290,13 +347,15 @@ impl Nodes {
         match node {
             NodeAt::Object(at) => &self.space.object(at).description,
             NodeAt::Variable(at) => &self.space.variable(at).spec.description,
-            NodeAt::Property(..) => "",
+            NodeAt::Property(..) | NodeAt::Entry(_) => "",
         }
     }
 
     fn value(&self, node: NodeAt) -> Result<DataValue, StatusCode> {
         let (at, property) = match node {
-            NodeAt::Object(_) => return Err(StatusCode::BadAttributeIdInvalid),
+            NodeAt::Object(_) | NodeAt::Entry(_) => {
+                return Err(StatusCode::BadAttributeIdInvalid);
+            }
             NodeAt::Variable(at) => (at, None),
             NodeAt::Property(at, property) => (at, Some(property)),
         };

@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use super::address_space::AddressSpace;
 use super::authentication::Gate;
 use super::manager::PlantNodes;
-use super::nodes::Nodes;
+use super::nodes::{DICTIONARIES, Nodes};
 use super::options::ServerOptions;
 use super::pki;
 use super::sampling::Sampler;
@@ -230,12 +230,24 @@ fn build(
     let (hand_over, namespace_uri, period) =
         (Arc::clone(&made), options.namespace_uri.clone(), options.tick);
     let plant_nodes = move |context: ServerContext| {
-        let namespace = context.type_tree.write().namespaces_mut().add_namespace(&namespace_uri);
+        let mut types = context.type_tree.write();
+        let namespaces = types.namespaces_mut();
+        let namespace = namespaces.add_namespace(&namespace_uri);
+        let dictionaries = DICTIONARIES.map(|uri| namespaces.add_namespace(uri));
+        drop(types);
         let started = DateTime::now();
         let sampling_ms = tick_ms;
         let requests = AtomicU64::new(0);
-        let nodes =
-            Arc::new(Nodes { space, values, clock, namespace, sampling_ms, started, requests });
+        let nodes = Arc::new(Nodes {
+            space,
+            values,
+            clock,
+            namespace,
+            dictionaries,
+            sampling_ms,
+            started,
+            requests,
+        });
         let sampler = Arc::new(Sampler::new(Arc::clone(&nodes), period));
         *hand_over.lock() = Some(Arc::clone(&sampler));
         PlantNodes { nodes, namespace_uri, sampler }

@@ -229,6 +229,7 @@ fn plant() -> Plant {
     .map(|(name, data_type)| point(name, data_type));
     points[0].unit = Unit::from_code("P1");
     points[0].range = Some(Range { low: 0.0, high: 150.0 });
+    points[4].semantic_id = Some(SemanticId::parse("0173-1#02-AAH996#003").unwrap());
     points[0].semantic_id = Some(SemanticId::parse("urn:resonance:spindle:load").unwrap());
     points[1].unit = Unit::from_code("CEL");
     points[2].labels = ["idle", "cutting", "fault"].map(Arc::from).into();
@@ -345,6 +346,18 @@ async fn scada_finds_units_ranges_labels_and_deployments() {
         "http://www.opcfoundation.org/UA/units/un/cefact"
     );
     assert_eq!(load["SemanticId"], "urn:resonance:spindle:load");
+    assert_eq!(load["dictionary"], json!(["urn:resonance:spindle:load"]));
+    assert_eq!(coolant["dictionary"], json!([]));
+    for (dictionary, id, kind, variable) in [
+        ("URI", "urn:resonance:spindle:load", "UriDictionaryEntryType", "mill.load"),
+        ("IRDI", "0173-1#02-AAH996#003", "IrdiDictionaryEntryType", "mill.parts"),
+    ] {
+        let namespace = format!("http://opcfoundation.org/UA/Dictionary/{dictionary}");
+        let entry = &site.scada(&[], &["look", &namespace, id])[0];
+        assert_eq!((&entry["name"], &entry["type"]), (&json!(id), &json!(kind)));
+        assert_eq!(entry["parent"], 17_594, "the standard folder of dictionaries");
+        assert_eq!(entry["dictionary"], json!([variable]), "what has that meaning");
+    }
 
     assert_eq!(coolant["type"], "AnalogUnitType");
     assert_eq!(coolant["data"]["type"], "Float");
