@@ -109,3 +109,23 @@ fn a_plant_file_full_of_mistakes_starts_nothing() {
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().path()).collect();
     assert_eq!(left, [plant], "it left nothing behind");
 }
+
+#[test]
+fn a_package_without_a_signature_serves_with_a_warning_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens at this port: what is told of the package does not depend on a machine.
+    let plant = write_plant(folder.path(), 1, 100, "");
+    let text = fs::read_to_string(&plant).unwrap();
+    let gateway = Gateway::run(&plant);
+    let warned = event(folder.path(), "model.unsigned", "model/tool-wear");
+    assert_eq!(warned["severity"], "warning", "{warned}");
+    gateway.url("http");
+    assert!(gateway.stop().success());
+
+    fs::write(&plant, format!("unsigned = 'refuse'\n{text}")).unwrap();
+    let output = resonance().arg("run").arg(&plant).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the package of tool-wear carries no signature"), "{said}");
+    assert!(said.contains("unsigned = \"warn\"") && !said.contains("server at"), "{said}");
+}
