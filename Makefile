@@ -7,7 +7,7 @@ BENCH_PEERS := .cache/bench
 export RESONANCE_PEERS_PYTHON ?= $(CURDIR)/$(PEERS)/bin/python
 RESONANCE := target/$(PROFILE)/resonance
 
-.PHONY: demo build test lint bench onnxruntime peers mosquitto clean
+.PHONY: demo build test lint bench fuzz onnxruntime peers mosquitto clean
 
 # A simulated CNC over OPC UA, the gateway and a live view; Ctrl-C ends it.
 demo: build
@@ -50,6 +50,11 @@ $(BENCH_PEERS)/.installed: bench/requirements.txt
 	$(PYTHON) -m venv $(BENCH_PEERS)
 	$(BENCH_PEERS)/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
+
+# Every fuzz target for FUZZ_SECONDS; needs cargo-fuzz (tools/fuzz says how to get it).
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tools/fuzz $(FUZZ_SECONDS)
 
 clean:
 	rm -rf target .cache
