@@ -138,14 +138,12 @@ codes! {
     PointNotFinite = "point.not_finite", Warning, "a machine delivers NaN or an infinity; the value is marked bad", "check the sensor";
     PointTimeImplausible = "point.time_implausible", Warning, "a source time is absent, or far in the future or the past; the receive time stands in", "check the machine's clock, or set time = \"server\" or \"receive\" for the source";
     DataGap = "data.gap", Warning, "observations were lost", "see the reason; a slower sampling or a longer queue helps against overload";
-    DataGapClosed = "data.gap_closed", Info, "observations flow again after a gap", "";
     ModelLoaded = "model.loaded", Info, "a model reproduced its golden vectors and serves", "";
     ModelUnsigned = "model.unsigned", Warning, "a model package carries no signature; only its digests were checked", "sign the package, or accept it knowingly with unsigned = \"warn\"";
     ModelRefused = "model.refused", Error, "a model package was refused", "see the reason; `resonance model inspect` explains a package";
     ModelGoldenMismatch = "model.golden_mismatch", Error, "a model does not reproduce its golden vectors on this engine", "do not serve it; compare engine versions and the package's tolerance";
     EngineUnavailable = "engine.unavailable", Error, "no usable ONNX Runtime library was found", "install the version named in the message, or point RESONANCE_ONNXRUNTIME at the library";
     DeploymentState = "deployment.state", Info, "a deployment changed its state", "";
-    DeploymentBindingRefused = "deployment.binding_refused", Error, "a model's input cannot be bound to exactly one point", "add or correct semantic ids, qualifiers or units, or name the point in the deployment's bindings";
     DeploymentLatency = "deployment.latency", Warning, "inference took longer than the package's budget", "give the process more processor time, or raise the budget in the package";
     DeploymentFallback = "deployment.fallback", Warning, "a result did not come from the deployment's own model", "see the deployment's last error";
     DeploymentOverrun = "deployment.overrun", Warning, "triggers came faster than the model answers; the oldest were dropped", "trigger less often, or use a faster model";

@@ -74,11 +74,27 @@ impl LastValues {
         receive_time: Timestamp,
         status: Status,
     ) {
+        self.write_slot(point, kind, value, source_time, receive_time, status, || {});
+    }
+
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the columns of a slot; used here only")]
+    fn write_slot(
+        &self,
+        point: PointIndex,
+        kind: ValueKind,
+        value: f64,
+        source_time: Timestamp,
+        receive_time: Timestamp,
+        status: Status,
+        besides: impl FnOnce(),
+    ) {
         let at = point.0 as usize;
         let Some(version) = self.version.get(at) else { return };
         let before = version.load(Ordering::Relaxed);
         version.store(before.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);
+        besides();
         self.value[at].store(value.to_bits(), Ordering::Relaxed);
         self.source_time[at].store(source_time.nanos(), Ordering::Relaxed);
         self.receive_time[at].store(receive_time.nanos(), Ordering::Relaxed);
@@ -97,10 +113,12 @@ impl LastValues {
         status: Status,
     ) {
         let (kind, compact) = value.compact();
-        if kind == ValueKind::Side {
-            self.side.write().insert(point.0, value.clone());
-        }
-        self.write(point, kind, compact, source_time, receive_time, status);
+        self.write_slot(point, kind, compact, source_time, receive_time, status, || {
+            // Within the write, so that a reader sees it with its own columns or reads again.
+            if kind == ValueKind::Side {
+                self.side.write().insert(point.0, value.clone());
+            }
+        });
     }
 
     /// Replaces only the status of a slot, as when a source goes silent; only one thread may.
@@ -143,9 +161,16 @@ impl LastValues {
 
     /// A slot with its exact value. `None` past the end.
     pub fn observation(&self, point: PointIndex) -> Option<Observation> {
-        let slot = self.slot(point)?;
-        let value = Value::from_compact(slot.kind, slot.value)
-            .unwrap_or_else(|| self.side.read().get(&point.0).cloned().unwrap_or_default());
+        let (slot, value) = loop {
+            let slot = self.slot(point)?;
+            if let Some(value) = Value::from_compact(slot.kind, slot.value) {
+                break (slot, value);
+            }
+            let value = self.side.read().get(&point.0).cloned().unwrap_or_default();
+            if self.version(point) == slot.version {
+                break (slot, value);
+            }
+        };
         Some(Observation {
             point,
             value,
@@ -186,6 +211,27 @@ mod tests {
         }
         thread.join().unwrap();
         assert_eq!(values.slot(point).unwrap().value, 199_999.0);
+    }
+
+    #[test]
+    fn a_text_is_never_seen_with_the_columns_of_another() {
+        let values = Arc::new(LastValues::new(1));
+        let point = PointIndex(0);
+        let writer = Arc::clone(&values);
+        let thread = std::thread::spawn(move || {
+            for i in 0..1_000_000_i64 {
+                let time = Timestamp::from_nanos(i);
+                let text = Value::Text(i.to_string().into());
+                writer.write_value(point, &text, time, time, Status::GOOD);
+            }
+        });
+        while !thread.is_finished() {
+            let seen = values.observation(point).unwrap();
+            if let Value::Text(text) = &seen.value {
+                assert_eq!(**text, *seen.source_time.nanos().to_string());
+            }
+        }
+        thread.join().unwrap();
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub struct OutputValue {
     /// How sure the model is of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<Uncertainty>,
-    /// Never better than the record's.
+    /// How good this value is; the record's status is the worst of its values' and inputs'.
     pub status: Status,
 }
 

@@ -78,7 +78,9 @@ statuses! {
 }
 
 /// InfoType DataValue together with the Overflow bit (OPC 10000-4, 7.39.1).
-const OVERFLOW: u32 = 0x0480;
+const OVERFLOW: u32 = 0x0400 | OVERFLOW_BIT;
+
+const OVERFLOW_BIT: u32 = 0x0080;
 
 impl Status {
     /// Severity good.
@@ -96,9 +98,10 @@ impl Status {
         self.0 >> 31 == 1
     }
 
-    /// Whether the sender dropped values before this one.
+    /// Whether the sender dropped values before this one. Some stacks set the bit and leave the
+    /// InfoType at zero, where it can mean nothing else.
     pub const fn has_overflow(self) -> bool {
-        self.0 & OVERFLOW == OVERFLOW
+        self.0 & OVERFLOW_BIT != 0
     }
 
     /// This status with the Overflow bit set.
@@ -196,7 +199,7 @@ mod tests {
         let status = Status::GOOD.with_overflow();
         assert!(status.is_good() && status.has_overflow());
         assert_eq!(status.to_string(), "Good + Overflow");
-        assert!(!Status(0x0400).has_overflow());
+        assert!(!Status(0x0400).has_overflow() && Status(0x0080).has_overflow());
     }
 
     #[test]

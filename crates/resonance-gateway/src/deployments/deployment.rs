@@ -13,7 +13,7 @@ use super::shared::Face;
 use super::trigger::{Due, Occasion};
 use super::window::{Missing, Moments, sample};
 use crate::hub::core::Hub;
-use crate::plan::{Binding, DeploymentPlan, Fallback};
+use crate::plan::{Binding, DeploymentPlan, Fallback, Trigger};
 
 /// A deployment on the hub's thread.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Deployment {
     /// What the results said last when there was no answer; told once, not at every trigger.
     pub told: Option<Status>,
     inputs: Vec<BoundFeature>,
+    /// The point whose change triggers it; `None`: its inputs do, or the clock.
+    event: Option<PointIndex>,
     moments: Moments,
     gate: Option<GateWatch>,
     samples: Vec<f64>,
@@ -116,6 +118,10 @@ impl Deployment {
             overrun: false,
             told: None,
             inputs,
+            event: match plan.trigger {
+                Trigger::Event(point) => Some(point),
+                Trigger::Change { .. } | Trigger::Every(_) => None,
+            },
             moments: Moments::new(window),
             gate,
             samples: Vec::with_capacity(window.samples.max(1) as usize),
@@ -152,6 +158,12 @@ impl Deployment {
                 GateState::Settling => return Readiness::Gated(gate.opens_at()),
                 GateState::Shut => return Readiness::Gated(None),
             }
+            // An open gate is as old as the machine that told of it; a shut one may stay shut.
+            if !hub.is_alive(gate.point()) {
+                let path = hub.plant().path(gate.point());
+                let reason = format!("the source of {path}, its gate, lost its machine");
+                return Readiness::Unfit(Status::BAD_NO_COMMUNICATION, reason);
+            }
         }
         let end = match self.check_inputs(hub, occasion, now) {
             Ok(end) => end,
@@ -164,7 +176,7 @@ impl Deployment {
     }
 
     /// Checks that every input was observed, is fresh, and has its machine. Returns the end of the
-    /// window and the receive time of its newest observation.
+    /// window and when the observation that triggered was received.
     fn check_inputs(
         &self,
         hub: &Hub,
@@ -195,6 +207,9 @@ impl Deployment {
             end = Some(end.map_or(newest, |end| end.max(newest)));
             received = received.max(slot.receive_time);
         }
+        // Inputs that did not change for hours, or came before an outage, are no latency.
+        let event = self.event.and_then(|point| hub.values().slot(point));
+        let received = event.map_or(received, |slot| slot.receive_time);
         match end {
             Some(end) if occasion == Occasion::Observed => Ok((end, received)),
             Some(end) => Ok((end, now)),

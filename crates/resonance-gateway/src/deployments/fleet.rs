@@ -382,6 +382,15 @@ impl Fleet {
         self.set_state(at, DeploymentState::Degraded, reason);
     }
 
+    /// Takes every answer back: there will be no others.
+    pub fn withdraw_all(&mut self, hub: &mut Hub) {
+        let now = self.clock.now();
+        for at in 0..self.members.len() {
+            self.withdraw(at, Status::BAD_INTERNAL_ERROR, hub, now);
+            self.set_state(at, DeploymentState::Faulted, "the hub ended unexpectedly");
+        }
+    }
+
     /// Takes the last answer back: one record without values and with a bad status, if the
     /// deployment ever answered and has not said so already.
     fn withdraw(&mut self, at: usize, status: Status, hub: &mut Hub, now: Timestamp) {

@@ -17,6 +17,9 @@ use crate::models::{ModelState, ServedModel};
 /// Rows inferred at once.
 const ROWS_MAX: usize = 64;
 
+/// Rows with which it is measured whether a batch is faster; it must be by a tenth.
+const ROWS_MEASURED: usize = 16;
+
 /// A model that takes longer for a row runs on a thread of its own, so that the hub goes on.
 const INLINE_US_MAX: u64 = 500;
 
@@ -90,6 +93,18 @@ impl Lane {
     /// # Errors
     /// Where the package has inputs that no window fills, or the engine fails.
     pub fn new(served: Arc<ServedModel>, waker: &Waker) -> Result<Self, EngineError> {
+        Self::measured(served, waker, &mut fastest)
+    }
+
+    /// A lane for a model whose inference of so many rows takes what `time` says, nanoseconds.
+    ///
+    /// # Errors
+    /// As [`Lane::new`].
+    pub(super) fn measured(
+        served: Arc<ServedModel>,
+        waker: &Waker,
+        time: &mut dyn FnMut(&ServedModel, &mut dyn Session, usize) -> Result<u64, EngineError>,
+    ) -> Result<Self, EngineError> {
         let manifest = Arc::clone(&served.model.manifest);
         let window = manifest.window.unwrap_or(WindowSpec { samples: 1, period_ms: None });
         let rows = manifest
@@ -101,19 +116,18 @@ impl Lane {
         let mut session = served.session()?;
         let takes_batches =
             manifest.inputs.iter().all(|input| matches!(input.shape.first(), Some(Dim::Any)));
-        let (row_us, rows_max) = measure(&served, session.as_mut(), takes_batches)?;
-        let runner = if row_us <= INLINE_US_MAX {
+        let one_ns = time(&served, session.as_mut(), 1)?;
+        let batched = takes_batches
+            && time(&served, session.as_mut(), ROWS_MEASURED)?
+                < one_ns * ROWS_MEASURED as u64 * 9 / 10;
+        let rows_max = if batched { ROWS_MAX } else { 1 };
+        let runner = if one_ns / 1_000 <= INLINE_US_MAX {
             Runner::Inline(session)
         } else {
             Runner::Thread(Worker::spawn(session, &served, rows_max, waker)?)
         };
         let gathering = Batch::new(&served, rows_max)?;
         Ok(Self { served, rows, rows_max, gathering, runner })
-    }
-
-    /// Samples each input needs.
-    pub fn window(&self) -> WindowSpec {
-        self.served.model.manifest.window.unwrap_or(WindowSpec { samples: 1, period_ms: None })
     }
 
     /// Whether another row can be gathered before the batch runs.
@@ -280,24 +294,19 @@ fn tensors(served: &ServedModel, rows: usize) -> Result<TensorBuf, EngineError> 
     Ok(TensorBuf { tensors })
 }
 
-/// Time of one row, microseconds, and the number of rows to infer at once.
-fn measure(
+/// Infers so many rows of zeros a few times; the least time it took, nanoseconds.
+fn fastest(
     served: &ServedModel,
     session: &mut dyn Session,
-    takes_batches: bool,
-) -> Result<(u64, usize), EngineError> {
+    rows: usize,
+) -> Result<u64, EngineError> {
     let mut outputs = TensorBuf::default();
-    let mut fastest = |rows: usize| -> Result<u64, EngineError> {
-        let inputs = tensors(served, rows)?;
-        let mut least = u64::MAX;
-        for _ in 0..5 {
-            let started = Instant::now();
-            session.infer(&inputs, &mut outputs)?;
-            least = least.min(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        }
-        Ok(least)
-    };
-    let one = fastest(1)?;
-    let rows_max = if takes_batches && fastest(16)? < one * 16 * 9 / 10 { ROWS_MAX } else { 1 };
-    Ok((one / 1_000, rows_max))
+    let inputs = tensors(served, rows)?;
+    let mut least = u64::MAX;
+    for _ in 0..5 {
+        let started = Instant::now();
+        session.infer(&inputs, &mut outputs)?;
+        least = least.min(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    }
+    Ok(least)
 }

@@ -219,8 +219,11 @@ mod tests {
             sample(input(ring), &moments, samples)
         };
         let uncertain = Ok(Status::UNCERTAIN_SUB_NORMAL);
-        assert_eq!(sampled(&ring, &mut samples, &[100, 50]), uncertain);
-        assert_eq!(sampled(&ring, &mut samples, &[100, 60]), Ok(Status::GOOD));
+        let held = Ok(Status::UNCERTAIN_LAST_USABLE_VALUE);
+        assert_eq!(sampled(&ring, &mut samples, &[100, 50]), held);
+        assert_eq!(sampled(&ring, &mut samples, &[99, 70]), held, "held since before the gap");
+        assert_eq!(sampled(&ring, &mut samples, &[100, 0]), uncertain);
+        assert_eq!(sampled(&ring, &mut samples, &[110, 100]), Ok(Status::GOOD));
         assert_eq!(sampled(&ring, &mut samples, &[40, 0]), Ok(Status::GOOD));
     }
 }

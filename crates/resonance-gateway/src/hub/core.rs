@@ -46,6 +46,8 @@ pub struct Inlet {
     receiver: BlockReceiver,
     points: Arc<[PointIndex]>,
     session: SessionState,
+    /// What was marked when the machine was lost: point, status before, version of the slot.
+    marked: Vec<(PointIndex, Status, u32)>,
     /// Where the measured offset of the machine's clock is; `None` where observations carry the
     /// time of receipt.
     offset: Option<Arc<SourceCounters>>,
@@ -58,7 +60,8 @@ impl Inlet {
         points: Arc<[PointIndex]>,
         offset: Option<Arc<SourceCounters>>,
     ) -> Self {
-        Self { receiver, points, session: SessionState::Lost, offset }
+        let marked = Vec::with_capacity(points.len());
+        Self { receiver, points, session: SessionState::Lost, marked, offset }
     }
 }
 
@@ -201,7 +204,7 @@ impl Hub {
         status: Status,
     ) {
         let (kind, compact) = value.compact();
-        self.before_write(point, kind, compact);
+        self.before_write(point, kind, compact, status);
         self.values.write_value(point, value, source_time, receive_time, status);
         self.after_write(point, kind, compact, source_time, status);
     }
@@ -238,7 +241,7 @@ impl Hub {
 
     /// Whether the source of a point has its machine. Outputs of deployments always do.
     pub fn is_alive(&self, point: PointIndex) -> bool {
-        self.inlet(point).is_none_or(|inlet| inlet.session == SessionState::Alive)
+        self.inlet(point).is_none_or(|inlet| inlet.session != SessionState::Lost)
     }
 
     /// The machine's present, for a point's source: `now` on the machine's clock.
@@ -295,7 +298,7 @@ impl Hub {
             let (kind, source_time) =
                 (ValueKind::from_u8(*kind), Timestamp::from_nanos(*source_time));
             let status = Status(*status);
-            self.before_write(point, kind, *value);
+            self.before_write(point, kind, *value, status);
             if kind == ValueKind::Side {
                 let exact = block.exact(row);
                 self.values.write_value(point, &exact, source_time, block.receive_time, status);
@@ -308,9 +311,10 @@ impl Hub {
         self.counters.blocks.add(1);
     }
 
-    /// Marks whom the change of a point's value concerns, before it is written.
+    /// Marks whom the change of a point's value concerns, before it is written. A gate also shuts
+    /// and opens with the status.
     #[inline]
-    fn before_write(&mut self, point: PointIndex, kind: ValueKind, value: f64) {
+    fn before_write(&mut self, point: PointIndex, kind: ValueKind, value: f64, status: Status) {
         let (watchers, gated) = (self.watchers.of(point), self.gated.of(point));
         if watchers.is_empty() && gated.is_empty() {
             return;
@@ -320,10 +324,12 @@ impl Hub {
         let changed = slot.is_none_or(|slot| {
             slot.kind != kind || slot.value.to_bits() != value.to_bits() || kind == ValueKind::Side
         });
+        if changed || slot.is_some_and(|slot| slot.status.is_bad() != status.is_bad()) {
+            gated.iter().for_each(|deployment| self.alerted.add(*deployment as usize));
+        }
         if !changed {
             return;
         }
-        gated.iter().for_each(|deployment| self.alerted.add(*deployment as usize));
         // The first value is no change: nothing happened.
         if slot.is_some() {
             watchers.iter().for_each(|deployment| self.evented.add(*deployment as usize));
@@ -370,10 +376,19 @@ impl Hub {
         }
     }
 
-    /// A lost machine's values stay, marked as what they are; its deployments look again.
+    /// A lost machine's values stay, marked as what they are until it goes on or sends others; its
+    /// deployments look again.
     fn take_session(&mut self, at: usize, state: SessionState) {
         let Some(inlet) = self.inlets.get_mut(at) else { return };
         inlet.session = state;
+        if state == SessionState::Resumed {
+            for (point, status, version) in &inlet.marked {
+                if self.values.version(*point) == *version {
+                    self.values.write_status(*point, *status);
+                }
+            }
+        }
+        inlet.marked.clear();
         let points = Arc::clone(&inlet.points);
         for point in points.iter() {
             if state == SessionState::Lost
@@ -381,10 +396,11 @@ impl Hub {
                 && slot.version > 0
                 && !slot.status.is_bad()
             {
-                self.values
-                    .write_status(*point, Status::UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE);
+                let lost = Status::UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE;
+                self.values.write_status(*point, lost);
+                inlet.marked.push((*point, slot.status, self.values.version(*point)));
             }
-            for deployment in self.listeners.of(*point) {
+            for deployment in self.listeners.of(*point).iter().chain(self.gated.of(*point)) {
                 self.alerted.add(*deployment as usize);
             }
         }

@@ -18,7 +18,8 @@ pub enum Message {
     Session(SessionState),
 }
 
-/// Observations that are missing between two moments.
+/// Observations that are missing between two moments, on the clock that the source's observations
+/// carry: the machine's, unless they carry the time of receipt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gap {
     /// Of which points; empty: all of the source.
@@ -54,6 +55,9 @@ pub enum GapReason {
 pub enum SessionState {
     /// It has; values that do not change are as good as new (keep-alives arrive).
     Alive,
+    /// It has again, and the machine kept what it had to say meanwhile: values from before stand
+    /// until others come.
+    Resumed,
     /// It lost it; values are from before.
     Lost,
 }

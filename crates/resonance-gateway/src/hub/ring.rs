@@ -2,6 +2,8 @@
 
 use resonance_plant::{Interpolation, Status, Timestamp};
 
+use super::gaps::Gaps;
+
 /// The most samples a ring grows to.
 pub const RING_SAMPLES_MAX: usize = 1 << 16;
 
@@ -27,8 +29,10 @@ pub struct Ring {
     status: Box<[u32]>,
     /// Samples ever kept; the newest is at `(count - 1) & mask`.
     count: u64,
-    /// The last span in which samples are missing; empty where `to <= from`.
-    gap: (Timestamp, Timestamp),
+    /// Where samples are missing.
+    gaps: Gaps,
+    /// The end of the newest gap, nanoseconds.
+    gaps_end: i64,
 }
 
 impl Ring {
@@ -40,7 +44,8 @@ impl Ring {
             value: vec![0.0; capacity].into(),
             status: vec![0; capacity].into(),
             count: 0,
-            gap: (Timestamp::EPOCH, Timestamp::EPOCH),
+            gaps: Gaps::default(),
+            gaps_end: i64::MIN,
         }
     }
 
@@ -67,15 +72,22 @@ impl Ring {
     /// Adds a sample. One that is older than the newest is put in its place; one that repeats a
     /// source time replaces the sample of that time. Returns false where the sample is so much
     /// older that the machine's clock must have been set back: the past is then forgotten.
+    ///
+    /// A machine sends the values of a point in order: where the newest is from within a gap, or
+    /// repeats the one before it, nothing is missing after that one.
     #[inline]
     pub fn push(&mut self, time: Timestamp, value: f64, status: Status) -> bool {
         let newest = self.time[self.slot(0)];
+        if time.nanos() < self.gaps_end && (self.count == 0 || time.nanos() >= newest) {
+            self.end_gaps_at(time);
+        }
         if self.count > 0 && time.nanos() <= newest {
             if newest.saturating_sub(time.nanos()) <= LATE_NS_MAX {
                 self.insert(time, value, status);
                 return true;
             }
             self.count = 0;
+            (self.gaps, self.gaps_end) = (Gaps::default(), i64::MIN);
             self.push(time, value, status);
             return false;
         }
@@ -102,12 +114,19 @@ impl Ring {
 
     /// Says that samples between two moments are missing.
     pub fn mark_gap(&mut self, from: Timestamp, to: Timestamp) {
-        self.gap = (from, to);
+        self.gaps.add(from, to);
+        self.gaps_end = self.gaps.end();
     }
 
     /// Whether samples are known to be missing between two moments.
     pub fn has_gap_within(&self, from: Timestamp, to: Timestamp) -> bool {
-        self.gap.1 > self.gap.0 && self.gap.0 < to && self.gap.1 > from
+        self.gaps_end > from.nanos() && self.gaps.any_within(from, to)
+    }
+
+    #[cold]
+    fn end_gaps_at(&mut self, time: Timestamp) {
+        self.gaps.end_at(time);
+        self.gaps_end = self.gaps.end();
     }
 
     /// Doubles the ring, keeping its samples. Returns false at the bound.
@@ -121,7 +140,7 @@ impl Ring {
                 larger.push(sample.time, sample.value, sample.status);
             }
         }
-        larger.gap = self.gap;
+        (larger.gaps, larger.gaps_end) = (self.gaps, self.gaps_end);
         *self = larger;
         true
     }
@@ -176,6 +195,10 @@ pub struct Walk<'a> {
 impl Walk<'_> {
     /// The value at a moment, by the point's interpolation. Moments must not grow from call to
     /// call. `None` where the ring does not reach back that far.
+    ///
+    /// A value that is held although others after it are missing is at best
+    /// `UncertainLastUsableValue`; one between two that have a gap between them at best
+    /// `UncertainSubNormal` (both of OPC 10000-8).
     pub fn at(&mut self, moment: Timestamp, interpolation: Interpolation) -> Option<Sample> {
         let held = loop {
             let sample = self.ring.back(self.back)?;
@@ -185,15 +208,21 @@ impl Walk<'_> {
             self.back += 1;
         };
         let next = self.back.checked_sub(1).and_then(|newer| self.ring.back(newer));
-        Some(match (interpolation, next) {
+        let (mut sample, until, incomplete) = match (interpolation, next) {
             (Interpolation::Linear, Some(next)) => {
-                between(held, next, moment, next.value - held.value)
+                let sample = between(held, next, moment, next.value - held.value);
+                (sample, next.time, Status::UNCERTAIN_SUB_NORMAL)
             }
             (Interpolation::Angle, Some(next)) => {
-                between(held, next, moment, short_way(held.value, next.value))
+                let sample = between(held, next, moment, short_way(held.value, next.value));
+                (sample, next.time, Status::UNCERTAIN_SUB_NORMAL)
             }
-            _ => held,
-        })
+            _ => (held, moment, Status::UNCERTAIN_LAST_USABLE_VALUE),
+        };
+        if moment > held.time && self.ring.has_gap_within(held.time, until) {
+            sample.status = sample.status.worst(incomplete);
+        }
+        Some(sample)
     }
 }
 
@@ -260,6 +289,41 @@ mod tests {
         assert_eq!(at(50, Interpolation::Angle), Some((360.0, Status::UNCERTAIN)));
         assert_eq!(at(200, Interpolation::Linear), Some((10.0, Status::UNCERTAIN)));
         assert_eq!(at(-1, Interpolation::Step), None);
+    }
+
+    #[test]
+    fn what_is_held_across_a_gap_is_uncertain_until_the_next_value() {
+        let held = Status::UNCERTAIN_LAST_USABLE_VALUE;
+        let at = |ring: &Ring, moment, how| ring.walk().at(ms(moment), how).map(|s| s.status);
+        let mut ring = Ring::new(8);
+        ring.push(ms(0), 1.0, Status::GOOD);
+        ring.mark_gap(ms(40), ms(60));
+        for (moment, expect) in [(0, Status::GOOD), (40, Status::GOOD), (50, held), (99, held)] {
+            assert_eq!(at(&ring, moment, Interpolation::Step), Some(expect), "{moment}");
+        }
+        ring.push(ms(100), 2.0, Status::GOOD);
+        assert_eq!(at(&ring, 99, Interpolation::Step), Some(held));
+        assert_eq!(at(&ring, 99, Interpolation::Linear), Some(Status::UNCERTAIN_SUB_NORMAL));
+        assert_eq!(at(&ring, 100, Interpolation::Linear), Some(Status::GOOD));
+        assert_eq!(at(&ring, 200, Interpolation::Step), Some(Status::GOOD));
+        ring.mark_gap(ms(140), ms(160));
+        assert_eq!(at(&ring, 50, Interpolation::Step), Some(held), "the first is not forgotten");
+        assert_eq!(at(&ring, 150, Interpolation::Step), Some(held));
+    }
+
+    #[test]
+    fn a_value_that_is_confirmed_after_a_gap_did_not_change_in_it() {
+        let mut ring = Ring::new(8);
+        ring.push(ms(0), 1.0, Status::GOOD);
+        ring.mark_gap(ms(40), ms(60));
+        ring.push(ms(0), 1.0, Status::GOOD);
+        let status = |ring: &Ring, moment| ring.walk().at(ms(moment), Interpolation::Step);
+        assert_eq!(status(&ring, 50).map(|s| s.status), Some(Status::GOOD));
+        ring.mark_gap(ms(140), ms(160));
+        ring.push(ms(150), 2.0, Status::GOOD);
+        let held = Some(Status::UNCERTAIN_LAST_USABLE_VALUE);
+        assert_eq!(status(&ring, 149).map(|s| s.status), held);
+        assert_eq!(status(&ring, 155).map(|s| s.status), Some(Status::GOOD));
     }
 
     proptest! {
