@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use resonance_plant::{Event, EventSink, Severity};
 use tokio::sync::broadcast;
 
-use crate::status::Counter;
+use crate::status::{Counter, EventsStatus};
 
 /// Events kept in memory.
 const RECENT_MAX: usize = 1_000;
@@ -93,6 +93,15 @@ impl EventLog {
     pub fn recent(&self, most: usize) -> Vec<Arc<Event>> {
         let recent = self.recent.lock();
         recent.iter().skip(recent.len().saturating_sub(most)).cloned().collect()
+    }
+
+    /// The numbers at this moment.
+    pub fn status(&self) -> EventsStatus {
+        EventsStatus {
+            recorded: self.recorded.value(),
+            errors: self.errors.value(),
+            unwritten: self.unwritten.value(),
+        }
     }
 
     /// Returns once everything recorded before is in the file, or cannot be.

@@ -134,6 +134,8 @@ pub struct Status {
     pub servers: Vec<ServerStatus>,
     /// The result spool.
     pub spool: SpoolStatus,
+    /// Events.
+    pub events: EventsStatus,
 }
 
 /// A source at one moment.
@@ -294,6 +296,17 @@ pub struct ServerStatus {
     pub delivered: u64,
     /// Requests refused: malformed, denied or too many.
     pub refused: u64,
+}
+
+/// The event log at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct EventsStatus {
+    /// Events recorded.
+    pub recorded: u64,
+    /// Those of severity error.
+    pub errors: u64,
+    /// Those that could not be written to the events file.
+    pub unwritten: u64,
 }
 
 /// The spool at one moment.

@@ -1,7 +1,6 @@
 //! From a plan to a running gateway.
 
 use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -81,15 +80,15 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let sink_ids: Vec<_> = plan.sinks.iter().map(|sink| Arc::clone(&sink.id)).collect();
     let spool = Spool::open(&plan.spool, &sink_ids, Arc::clone(&clock), Arc::clone(&sink_events))?;
     let results = Results::new(Some(spool.writer()));
-    let catalogue = Catalogue::load(&plan, &options, &sink_events);
+    let models = load_models(&plan, &options, &sink_events);
 
     let waker = Waker::default();
     let values = Arc::new(LastValues::new(plan.plant.points.len()));
     let hub_counters = Arc::new(HubCounters::default());
     let (links, inlets) = source_links(&plan, &waker, &clock, &sink_events);
-    let faces = faces(&plan, &catalogue);
+    let faces = faces(&plan, &models);
     let mut interest = Interest::default();
-    let recruits = recruits(&plan, &faces, &catalogue, &spool, &mut interest);
+    let recruits = recruits(&plan, &faces, &models, &spool, &mut interest);
     let (lanes, members) = lanes(recruits, &waker, &sink_events, &clock);
     let hub = Hub::new(
         Arc::clone(&plan.plant),
@@ -104,9 +103,10 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let watch = HubWatch {
         clock: Arc::clone(&clock),
         events: Arc::clone(&sink_events),
-        faces: faces.clone(),
         values: Arc::clone(&values),
+        failed: watch::channel(false).0,
     };
+    let failed = watch.failed.subscribe();
     let hub_stop = Arc::new(AtomicBool::new(false));
     let hub_thread = spawn_hub(hub, fleet, &waker, watch, &hub_stop)?;
 
@@ -120,12 +120,13 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         values,
         results,
         deployments: Arc::new(deployments),
-        models: Arc::new(catalogue.models),
+        models: Arc::new(models),
         access: Arc::new(access),
         hub_counters,
         hub_stop,
         waker,
         hub_thread: Some(hub_thread),
+        failed,
         spool: Some(Arc::new(spool)),
         sources: Arc::default(),
         sinks: Arc::default(),
@@ -153,90 +154,84 @@ fn open_events(plan: &Plan) -> Result<EventLog, StartError> {
 }
 
 /// Every model of a plan, loaded and checked, or refused.
-struct Catalogue {
-    models: Models,
+fn load_models(plan: &Plan, options: &Options, events: &Arc<dyn EventSink>) -> Models {
+    let mut wanted: BTreeMap<Arc<str>, Arc<VerifiedModel>> = BTreeMap::new();
+    let fallbacks = plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
+        Fallback::FallBackTo(model) => Some(model),
+        Fallback::Fail | Fallback::HoldLast => None,
+    });
+    let deployed = plan.deployments.iter().map(|deployment| &deployment.model);
+    for model in plan.models.iter().chain(deployed).chain(fallbacks) {
+        wanted.entry(Arc::clone(&model.manifest.name)).or_insert_with(|| Arc::clone(model));
+    }
+    let report = |code, model: &VerifiedModel, message: String| {
+        let subject = format!("model/{}", model.manifest.name);
+        events.record(Event::new(options.clock.now(), code, &subject, message));
+    };
+    let engine = match &options.engine {
+        Ok(engine) => Some(engine),
+        Err(error) if wanted.is_empty() => {
+            tracing::info!("no engine, and no model that needs one: {error}");
+            None
+        }
+        Err(error) => {
+            let event = Event::new(
+                options.clock.now(),
+                Code::EngineUnavailable,
+                "engine",
+                error.to_string(),
+            );
+            events.record(event);
+            None
+        }
+    };
+    let mut served = Vec::new();
+    for model in wanted.into_values() {
+        if !model.files.is_signed() {
+            let message = format!("{} carries no signature", model.files.digest());
+            report(Code::ModelUnsigned, &model, message);
+        }
+        let engine = match engine {
+            Some(engine) => engine,
+            None => {
+                let reason = "no usable ONNX Runtime library was found";
+                served.push(Arc::new(ServedModel::refused(model, "none", reason)));
+                continue;
+            }
+        };
+        match ServedModel::load(Arc::clone(&model), engine.as_ref(), &options.limits) {
+            Ok(loaded) => {
+                let message = format!(
+                    "{} {} on {}, trained on {} data",
+                    loaded.used.name,
+                    loaded.used.version,
+                    loaded.used.engine,
+                    loaded.used.trained_on
+                );
+                report(Code::ModelLoaded, &model, message);
+                served.push(Arc::new(loaded));
+            }
+            Err(refused) => {
+                report(refused.code(), &model, refused.to_string());
+                let reason = refused.to_string();
+                served.push(Arc::new(ServedModel::refused(model, engine.identity(), &reason)));
+            }
+        }
+    }
+    let repository = Repository::new(
+        options.engine.clone(),
+        options.limits.clone(),
+        users(plan),
+        Arc::clone(&options.clock),
+        Arc::clone(events),
+    );
+    Models::new(served).commanded(repository)
 }
 
-impl Catalogue {
-    fn load(plan: &Plan, options: &Options, events: &Arc<dyn EventSink>) -> Self {
-        let mut wanted: BTreeMap<Arc<str>, Arc<VerifiedModel>> = BTreeMap::new();
-        let fallbacks =
-            plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
-                Fallback::FallBackTo(model) => Some(model),
-                Fallback::Fail | Fallback::HoldLast => None,
-            });
-        let deployed = plan.deployments.iter().map(|deployment| &deployment.model);
-        for model in plan.models.iter().chain(deployed).chain(fallbacks) {
-            wanted.entry(Arc::clone(&model.manifest.name)).or_insert_with(|| Arc::clone(model));
-        }
-        let report = |code, model: &VerifiedModel, message: String| {
-            let subject = format!("model/{}", model.manifest.name);
-            events.record(Event::new(options.clock.now(), code, &subject, message));
-        };
-        let engine = match &options.engine {
-            Ok(engine) => Some(engine),
-            Err(error) if wanted.is_empty() => {
-                tracing::info!("no engine, and no model that needs one: {error}");
-                None
-            }
-            Err(error) => {
-                let event = Event::new(
-                    options.clock.now(),
-                    Code::EngineUnavailable,
-                    "engine",
-                    error.to_string(),
-                );
-                events.record(event);
-                None
-            }
-        };
-        let mut served = Vec::new();
-        for model in wanted.into_values() {
-            if !model.files.is_signed() {
-                let message = format!("{} carries no signature", model.files.digest());
-                report(Code::ModelUnsigned, &model, message);
-            }
-            let engine = match engine {
-                Some(engine) => engine,
-                None => {
-                    let reason = "no usable ONNX Runtime library was found";
-                    served.push(Arc::new(ServedModel::refused(model, "none", reason)));
-                    continue;
-                }
-            };
-            match ServedModel::load(Arc::clone(&model), engine.as_ref(), &options.limits) {
-                Ok(loaded) => {
-                    let message = format!(
-                        "{} {} on {}, trained on {} data",
-                        loaded.used.name,
-                        loaded.used.version,
-                        loaded.used.engine,
-                        loaded.used.trained_on
-                    );
-                    report(Code::ModelLoaded, &model, message);
-                    served.push(Arc::new(loaded));
-                }
-                Err(refused) => {
-                    report(refused.code(), &model, refused.to_string());
-                    let reason = refused.to_string();
-                    served.push(Arc::new(ServedModel::refused(model, engine.identity(), &reason)));
-                }
-            }
-        }
-        let repository = Repository::new(
-            options.engine.clone(),
-            options.limits.clone(),
-            users(plan),
-            Arc::clone(&options.clock),
-            Arc::clone(events),
-        );
-        Self { models: Models::new(served).commanded(repository) }
-    }
-
-    fn find(&self, model: &VerifiedModel) -> Option<&Arc<ServedModel>> {
-        let found = self.models.find(&model.manifest.name, Some(&model.manifest.version))?;
-        (found.state() == ModelState::Ready).then_some(found)
-    }
+/// The model as it serves; `None` where it was refused.
+fn ready<'a>(models: &'a Models, model: &VerifiedModel) -> Option<&'a Arc<ServedModel>> {
+    let found = models.find(&model.manifest.name, Some(&model.manifest.version))?;
+    (found.state() == ModelState::Ready).then_some(found)
 }
 
 /// Which deployments use which model, themselves or as their fallback.
@@ -279,15 +274,14 @@ fn source_links(
     plan.sources.iter().map(one).unzip()
 }
 
-fn faces(plan: &Plan, catalogue: &Catalogue) -> Vec<Arc<Face>> {
+fn faces(plan: &Plan, models: &Models) -> Vec<Arc<Face>> {
     let face = |deployment: &DeploymentPlan| {
         let asset = plan
             .plant
             .assets
             .get(deployment.asset)
             .map_or_else(|| Arc::from(""), |asset| Arc::clone(&asset.id.0));
-        let used = catalogue
-            .find(&deployment.model)
+        let used = ready(models, &deployment.model)
             .map_or_else(|| Arc::new(unserved(&deployment.model)), |model| Arc::clone(&model.used));
         let outputs = deployment.outputs.as_slice().into();
         Arc::new(Face::new(Arc::clone(&deployment.id), asset, outputs, used))
@@ -317,7 +311,7 @@ struct Recruit {
 fn recruits(
     plan: &Plan,
     faces: &[Arc<Face>],
-    catalogue: &Catalogue,
+    models: &Models,
     spool: &Spool,
     interest: &mut Interest,
 ) -> Vec<Recruit> {
@@ -343,10 +337,10 @@ fn recruits(
             (point, ring_samples(window, sampling_ms))
         }));
         let fallback = match &deployment.fallback {
-            Fallback::FallBackTo(model) => catalogue.find(model).cloned(),
+            Fallback::FallBackTo(model) => ready(models, model).cloned(),
             Fallback::Fail | Fallback::HoldLast => None,
         };
-        let own = catalogue.find(&deployment.model).cloned();
+        let own = ready(models, &deployment.model).cloned();
         recruits.push(Recruit { deployment: member, own, fallback });
     }
     recruits
@@ -402,8 +396,8 @@ fn lanes(
     (lanes, members)
 }
 
-/// Runs hub and deployments on a thread. Should they panic, every deployment is faulted and an
-/// event says so: nothing they gave last may pass for current.
+/// Runs hub and deployments on a thread. Should they panic, every value turns bad, an event says
+/// so, and whoever waits for [`Gateway::failed`] is told.
 fn spawn_hub(
     hub: Hub,
     fleet: Fleet,
@@ -414,8 +408,7 @@ fn spawn_hub(
     let (waker, stop) = (waker.clone(), Arc::clone(stop));
     std::thread::Builder::new().name("hub".into()).spawn(move || {
         let clock = Arc::clone(&watch.clock);
-        let ran = AssertUnwindSafe(|| run::run(hub, fleet, &waker, clock.as_ref(), &stop));
-        if catch_unwind(ran).is_err() {
+        if run::run(hub, fleet, &waker, clock.as_ref(), &stop).is_err() {
             watch.tell();
         }
     })
@@ -425,21 +418,19 @@ fn spawn_hub(
 struct HubWatch {
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
-    faces: Vec<Arc<Face>>,
     values: Arc<LastValues>,
+    failed: watch::Sender<bool>,
 }
 
 impl HubWatch {
     fn tell(&self) {
-        for face in &self.faces {
-            face.set_state(DeploymentState::Faulted, "the hub ended unexpectedly");
-        }
         for point in 0..self.values.len() {
             // The hub was the columns' only writer, and it is gone.
             self.values.write_status(PointIndex(point as u32), Status::BAD_INTERNAL_ERROR);
         }
         let message = "the hub ended unexpectedly; nothing is observed or judged any more";
         self.events.record(Event::new(self.clock.now(), Code::GatewayFailed, "gateway", message));
+        self.failed.send_replace(true);
     }
 }
 

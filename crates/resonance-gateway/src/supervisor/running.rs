@@ -28,7 +28,7 @@ const DELIVERY_MAX: Duration = Duration::from_secs(2);
 /// How often it is seen whether they have.
 const DELIVERY_LOOK: Duration = Duration::from_millis(10);
 
-/// A running gateway. Ends only with [`Gateway::stop`].
+/// A running gateway. Ends with [`Gateway::stop`]; call it too once [`Gateway::failed`] returns.
 pub struct Gateway {
     pub(super) started_at: Timestamp,
     pub(super) clock: Arc<dyn Clock>,
@@ -43,6 +43,8 @@ pub struct Gateway {
     pub(super) hub_stop: Arc<AtomicBool>,
     pub(super) waker: Waker,
     pub(super) hub_thread: Option<JoinHandle<()>>,
+    /// Turns true when the hub ended by itself.
+    pub(super) failed: watch::Receiver<bool>,
     pub(super) spool: Option<Arc<Spool>>,
     pub(super) sources: Arc<Vec<SourceFace>>,
     pub(super) sinks: Arc<Vec<SinkFace>>,
@@ -128,6 +130,7 @@ impl Gateway {
         let started_at = self.started_at;
         let (sources, sinks) = (Arc::clone(&self.sources), Arc::clone(&self.sinks));
         let deployments = Arc::clone(&self.deployments);
+        let events = Arc::clone(&self.events);
         let (hub, servers) = (Arc::clone(&self.hub_counters), Arc::clone(&self.servers));
         // A reader must not keep the spool open after the gateway stopped.
         let spool = self.spool.as_ref().map(Arc::downgrade);
@@ -144,7 +147,22 @@ impl Gateway {
                 .as_ref()
                 .and_then(std::sync::Weak::upgrade)
                 .map_or_else(SpoolStatus::default, |spool| spool.status()),
+            events: events.status(),
         })
+    }
+
+    /// Returns when the hub ended unexpectedly: every value and result is bad then, and stays so.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // The hub ended as asked, so this will never happen.
+            std::future::pending().await
+        }
+    }
+
+    /// Whether the hub ended unexpectedly.
+    pub fn has_failed(&self) -> bool {
+        *self.failed.borrow()
     }
 
     /// Stops sources, lets the hub finish what it has, then stops servers and sinks and closes

@@ -8,7 +8,7 @@ use clap::Args;
 use resonance_gateway::supervisor::Gateway;
 
 use super::duration::parse_duration;
-use super::run::{Warnings, runtime, start_gateway, wait};
+use super::run::{Warnings, end, runtime, start_gateway, wait};
 use super::{CliError, Exit, Format, output, watch};
 use crate::demo::{Readers, Recorded, Scene, SceneError};
 use crate::render::live::LiveView;
@@ -69,11 +69,11 @@ pub(crate) fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
         let readers = Readers::start(&gateway, folder.join("reader-pki"));
         let first_result_s = show(&gateway, &args).await?;
         let served = readers.finish(&gateway).await;
-        let summary = Summary { first_result_s, served, ..Summary::of(&gateway) };
-        gateway.stop().await;
+        let (summary, ended) = end(gateway).await;
+        let summary = Summary { first_result_s, served, ..summary };
         let taken = scene.taken();
         scene.stop().await;
-        finish(&summary, taken, args.format)
+        ended.and(finish(&summary, taken, args.format))
     })
 }
 
@@ -104,14 +104,14 @@ async fn show(gateway: &Gateway, args: &DemoArgs) -> Result<Option<f64>, CliErro
     let mut results = gateway.results().subscribe();
     let first = tokio::spawn(async move { results.recv().await.ok().map(|r| r.computed_at) });
     match args.format {
-        Format::Json => wait(args.duration).await?,
+        Format::Json => wait(args.duration, gateway).await?,
         Format::Text => {
             let notice = match args.data {
                 None => SIMULATED,
                 Some(_) => RECORDED,
             };
             let view = LiveView::of(&gateway.context(), "Resonance demo", notice).first(&TELLING);
-            watch::show(view, args.duration).await?;
+            watch::show(view, args.duration, gateway).await?;
         }
     }
     first.abort();

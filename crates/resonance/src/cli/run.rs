@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use resonance_gateway::plan::Plan;
 use resonance_gateway::supervisor::{Gateway, Options, start};
 use resonance_inference::engines::OnnxRuntime;
-use resonance_inference::{Engine, Limits};
+use resonance_inference::{Engine, EngineError, Limits};
 use resonance_plant::SystemClock;
 
 use super::duration::parse_duration;
@@ -43,7 +44,8 @@ Examples:
   resonance run plant.toml --log info                 tells what happens on standard error
   resonance run plant.toml --duration 60s --format json | jq .inferences
 
-Exit codes: 0 it ran and ended as asked, 1 it could not start, 2 the plant file was refused";
+Exit codes: 0 it ran and ended as asked, 1 it could not start, 2 the plant file was refused,
+3 it failed while it ran";
 
 pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let plant = PlantText::read(&args.file)?;
@@ -57,18 +59,26 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         if args.watch {
             let title = format!("Resonance {}", args.file.display());
             let view = LiveView::of(&gateway.context(), &title, "");
-            watch::show(view, args.duration).await?;
+            watch::show(view, args.duration, &gateway).await?;
         } else {
-            wait(args.duration).await?;
+            wait(args.duration, &gateway).await?;
         }
-        let summary = Summary::of(&gateway);
-        gateway.stop().await;
+        let (summary, ended) = end(gateway).await;
         match args.format {
             Format::Json => output::print_json(&summary)?,
             Format::Text => output::print(&summary.to_string())?,
         }
-        Ok(Exit::Done.into())
+        ended.map(|()| Exit::Done.into())
     })
+}
+
+/// Stops a gateway, delivering what is left. Says what it did, and whether it had failed.
+pub(crate) async fn end(gateway: Gateway) -> (Summary, Result<(), CliError>) {
+    let (summary, failed) = (Summary::of(&gateway), gateway.has_failed());
+    gateway.stop().await;
+    let failure = "the hub ended unexpectedly; its results were taken back and the spool is kept: \
+                   start again, and report what is written above";
+    (summary, if failed { Err(CliError::Internal(failure.into())) } else { Ok(()) })
 }
 
 /// The runtime of servers and sinks; sources and hub have threads of their own.
@@ -104,12 +114,19 @@ pub(crate) async fn start_gateway(
         eprint!("{rendered}");
     }
     let engine = OnnxRuntime::find().map(|engine| Arc::new(engine) as Arc<dyn Engine>);
+    start_plan(plan, engine).await
+}
+
+async fn start_plan(
+    plan: Plan,
+    engine: Result<Arc<dyn Engine>, EngineError>,
+) -> Result<Gateway, CliError> {
     let options = Options { clock: Arc::new(SystemClock), engine, limits: Limits::default() };
     start(plan, options).await.map_err(|error| CliError::Failed(error.to_string()))
 }
 
-/// Waits for Ctrl-C, SIGTERM or the end of a time.
-pub(crate) async fn wait(duration: Option<Duration>) -> Result<(), CliError> {
+/// Waits for Ctrl-C, SIGTERM, the end of a time or that of the gateway's hub.
+pub(crate) async fn wait(duration: Option<Duration>, gateway: &Gateway) -> Result<(), CliError> {
     let end = async {
         match duration {
             Some(duration) => tokio::time::sleep(duration).await,
@@ -121,5 +138,9 @@ pub(crate) async fn wait(duration: Option<Duration>) -> Result<(), CliError> {
             asked.map_err(|error| CliError::Internal(format!("no signal handler: {error}")))
         }
         () = end => Ok(()),
+        () = gateway.failed() => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

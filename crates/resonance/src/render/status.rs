@@ -61,6 +61,9 @@ const SPOOL: &[Column] = &[
     ("dropped", "/dropped"),
 ];
 
+const EVENTS: &[Column] =
+    &[("events recorded", "/recorded"), ("errors", "/errors"), ("unwritten", "/unwritten")];
+
 /// Tables for people. Members that a gateway of another version lacks are shown as `-`.
 pub(crate) fn tables(status: &Value) -> String {
     let text = |pointer: &str| cell(status.pointer(pointer));
@@ -82,7 +85,9 @@ pub(crate) fn tables(status: &Value) -> String {
         let rows = status.pointer(pointer).and_then(Value::as_array);
         out += &table(columns, rows.map_or(&[], Vec::as_slice));
     }
-    out += &table(SPOOL, status.pointer("/spool").map_or(&[], std::slice::from_ref));
+    for (pointer, columns) in [("/spool", SPOOL), ("/events", EVENTS)] {
+        out += &table(columns, status.pointer(pointer).map_or(&[], std::slice::from_ref));
+    }
     out
 }
 
@@ -147,6 +152,7 @@ mod tests {
                   "failed": 7, "dropped": 0 },
             ],
             "spool": { "written": 5, "kept": 3, "bytes": 1000 },
+            "events": { "recorded": 12, "errors": 1, "unwritten": 2 },
         });
         let expected = "\
 resonance 0.1.0  running since A  at B
@@ -158,6 +164,9 @@ b [2J   connecting          0       -1       7        0
 
 spool written  kept  bytes  dropped
             5     3  1,000  -
+
+events recorded  errors  unwritten
+             12       1          2
 ";
         assert_eq!(tables(&status), expected);
     }

@@ -13,7 +13,8 @@ use resonance_gateway::plan::{OpcUaServerPlan, UserPlan};
 use resonance_gateway::results::Results;
 use resonance_gateway::servers::{Context, RunningServer, opcua};
 use resonance_gateway::status::{
-    DeploymentState, DeploymentStatus, HubStatus, LatencySummary, SpoolStatus, Status as Gateway,
+    DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary, SpoolStatus,
+    Status as Gateway,
 };
 use resonance_plant::{
     Asset, AssetId, Clock, Code, DataType, Interpolation, LastValues, Plant, Point, PointIndex,
@@ -200,6 +201,7 @@ fn context() -> Context {
             sinks: Vec::new(),
             servers: Vec::new(),
             spool: SpoolStatus::default(),
+            events: EventsStatus::default(),
         }),
     }
 }

@@ -14,8 +14,8 @@ use resonance_plant::Timestamp;
 
 use super::shared::Shared;
 use crate::status::{
-    Connection, DeploymentState, DeploymentStatus, HubStatus, LatencySummary, ServerStatus,
-    SinkStatus, SourceStatus, SpoolStatus, Status,
+    Connection, DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary,
+    ServerStatus, SinkStatus, SourceStatus, SpoolStatus, Status,
 };
 
 /// OpenMetrics 1.0.
@@ -117,6 +117,12 @@ const SPOOL: &[Metric<SpoolStatus>] = &[
     gauge("spool_size", "Size of the results kept", Some(Unit::Bytes), |s| Some(s.bytes as f64)),
 ];
 
+const EVENTS: &[Metric<EventsStatus>] = &[
+    counter("events", "Events recorded", |e| e.recorded),
+    counter("events_errors", "Events of severity error", |e| e.errors),
+    counter("events_unwritten", "Events that the events file could not take", |e| e.unwritten),
+];
+
 const STATES: [(DeploymentState, &str); 6] = [
     (DeploymentState::Inactive, "inactive"),
     (DeploymentState::Ready, "ready"),
@@ -153,7 +159,8 @@ impl Collector for Seen {
         latency(&mut encoder, &status.deployments, name, engine, |d| &d.inference)?;
         each(&mut encoder, &status.sinks, "sink", |s| &s.id, SINKS)?;
         each(&mut encoder, &status.servers, "server", |s| s.kind, SERVERS)?;
-        one(&mut encoder, &status.spool, SPOOL)
+        one(&mut encoder, &status.spool, SPOOL)?;
+        one(&mut encoder, &status.events, EVENTS)
     }
 }
 

@@ -1,8 +1,8 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use resonance_gateway::status::{
-    Connection, DeploymentState, DeploymentStatus, HubStatus, LatencySummary, SinkStatus,
-    SpoolStatus,
+    Connection, DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary,
+    SinkStatus, SpoolStatus,
 };
 use resonance_plant::{
     Asset, AssetId, Code, DataType, Event, EventSink, Interpolation, Latency, ManualClock,
@@ -86,6 +86,7 @@ fn gateway() -> Status {
         sinks: vec![sink],
         servers: vec![],
         spool: SpoolStatus::default(),
+        events: EventsStatus::default(),
     }
 }
 

@@ -17,8 +17,8 @@ use resonance_gateway::servers::Context;
 use resonance_gateway::servers::http::{Running, ServerError};
 use resonance_gateway::servers::{grpc, http};
 use resonance_gateway::status::{
-    Connection, DeploymentState, DeploymentStatus, HubStatus, LatencySummary, SourceStatus,
-    SpoolStatus, Status,
+    Connection, DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary,
+    SourceStatus, SpoolStatus, Status,
 };
 use resonance_inference::package::VerifiedModel;
 use resonance_inference::{Engine, EngineError, Limits, Manifest, Program};
@@ -228,6 +228,7 @@ fn context(
             sinks: Vec::new(),
             servers: Vec::new(),
             spool: SpoolStatus::default(),
+            events: EventsStatus::default(),
         }),
     }
 }
