@@ -89,6 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn point(index: u32) -> SourcePoint {
     SourcePoint {
         point: PointIndex(index),
+        path: format!("load.{index}").into(),
         address: format!("ns=2;s=Load.Counters.P{index:05}").into(),
         data_type: DataType::Float64,
         sampling_ms: None,

@@ -32,6 +32,8 @@ pub struct Link {
 pub struct SourcePoint {
     /// The point's dense index.
     pub point: PointIndex,
+    /// What people call it: `mill-1.spindle_load`.
+    pub path: Arc<str>,
     /// The address in the source's own form, such as `ns=2;s=Spindle.Load`.
     pub address: Arc<str>,
     /// The declared type; another type is refused.

@@ -10,9 +10,9 @@ use opcua::client::{AsyncSecureChannel, IdentityToken, SessionRetryPolicy, UAReq
 use opcua::crypto::{CertificateStore, SecurityPolicy as UaPolicy};
 use opcua::sync::RwLock;
 use opcua::types::{
-    ApplicationDescription, ApplicationType, ContextOwned, DecodingOptions, EndpointDescription,
-    Error, GetEndpointsRequest, MessageSecurityMode, NamespaceMap, NodeId, StatusCode,
-    UserTokenType,
+    ApplicationDescription, ApplicationType, ByteString, ContextOwned, DecodingOptions,
+    EndpointDescription, Error, GetEndpointsRequest, MessageSecurityMode, NamespaceMap, NodeId,
+    StatusCode, UserTokenType,
 };
 
 use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
@@ -32,9 +32,34 @@ const CHANNEL_LIFETIME_MS: u32 = 600_000;
 /// occupy it for long.
 const SESSION_TIMEOUT_MS: f64 = 60_000.0;
 
+/// How long a session is worth a try after its connection was lost: as long as a machine keeps it.
+pub(super) const SESSION_KEPT: Duration = Duration::from_secs(SESSION_TIMEOUT_MS as u64 / 1_000);
+
+/// What of a session outlives its connection.
+pub(super) struct Session {
+    endpoint: EndpointDescription,
+    store: Arc<RwLock<CertificateStore>>,
+    pki: Option<Pki>,
+    /// What its requests carry.
+    token: NodeId,
+    certificate: ByteString,
+    /// What the machine said when it was created or last activated; the next activation signs it.
+    nonce: ByteString,
+}
+
+/// Why a session does not go on.
+pub(super) enum NotResumed {
+    /// The machine cannot be reached; the session may still be there.
+    Unreachable(Failure),
+    /// The connection ended before the machine's answer arrived.
+    Cut(Failure),
+    /// The machine does not have it any more, or lets no other connection use it.
+    Gone(Failure),
+}
+
 /// Makes a session. Each step has a time limit, so a machine that hangs only fails.
-pub(super) async fn connect(config: &OpcUaConfig) -> Result<Live, Failure> {
-    let timeout = Duration::from_millis(u64::from(config.request_timeout_ms));
+pub(super) async fn connect(config: &OpcUaConfig) -> Result<(Live, Session), Failure> {
+    let timeout = timeout_of(config);
     let identity = identity(config)?;
     let pki = match config.security_policy {
         SecurityPolicy::None => None,
@@ -59,19 +84,78 @@ pub(super) async fn connect(config: &OpcUaConfig) -> Result<Live, Failure> {
     }
     // The address as configured is known to reach the machine; the one it tells may not.
     endpoint.endpoint_url = config.url.as_str().into();
-    let channel = Arc::new(channel(endpoint.clone(), Arc::clone(&store)));
-    let event_loop =
-        tokio::time::timeout(timeout, channel.connect_no_retry(&TcpConnector::new(&config.url)))
-            .await
-            .map_err(limited("opening a secure channel"))?
-            .map_err(|e| Failure::while_connecting(&config.url, "opening a secure channel", &e))?;
-    let running = Running::start(event_loop);
-    let session = activate(config, &channel, endpoint, store, pki, identity, timeout);
-    let token = tokio::time::timeout(timeout * 2, session)
+    let connector = TcpConnector::new(&config.url);
+    let (channel, running) = open(config, &connector, &endpoint, &store).await?;
+    let made = async {
+        let mut session = create(config, &channel, endpoint, store, pki).await?;
+        activate(config, &channel, &mut session, identity).await?;
+        Ok(session)
+    };
+    let session = tokio::time::timeout(timeout * 2, made)
         .await
         .map_err(limited("making a session"))?
-        .map_err(|(step, e)| Failure::while_connecting(&config.url, step, &e))?;
-    Ok(Live::new(channel, token, timeout, running))
+        .map_err(|(step, e): Step| Failure::while_connecting(&config.url, step, &e))?;
+    Ok((Live::new(channel, session.token.clone(), timeout, running), session))
+}
+
+/// Goes on with a session over a new connection: whatever the machine keeps for it, its
+/// subscriptions with the messages not yet acknowledged among it, is there again (OPC 10000-4,
+/// 5.7.3).
+pub(super) async fn resume(
+    config: &OpcUaConfig,
+    session: &mut Session,
+) -> Result<Live, NotResumed> {
+    let timeout = timeout_of(config);
+    let identity = identity(config).map_err(NotResumed::Gone)?;
+    let connector = TcpConnector::new(&config.url);
+    let (channel, running) = open(config, &connector, &session.endpoint, &session.store)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Unreachable(_) => NotResumed::Unreachable(failure),
+            _ => NotResumed::Gone(failure),
+        })?;
+    let activated = async {
+        let adopted = connector.adopt(&session.certificate, &session.nonce);
+        adopted.map_err(|e| ("resuming the session", e))?;
+        activate(config, &channel, session, identity).await
+    };
+    let no_answer = Error::new(StatusCode::BadTimeout, "no answer");
+    let activated = tokio::time::timeout(timeout, activated).await;
+    let activated = activated.unwrap_or(Err(("resuming the session", no_answer)));
+    activated.map_err(|(step, error)| {
+        let failure = Failure::while_connecting(&config.url, step, &error);
+        match error.status() {
+            StatusCode::BadConnectionClosed | StatusCode::BadCommunicationError => {
+                NotResumed::Cut(failure)
+            }
+            _ => NotResumed::Gone(failure),
+        }
+    })?;
+    Ok(Live::new(channel, session.token.clone(), timeout, running))
+}
+
+fn timeout_of(config: &OpcUaConfig) -> Duration {
+    Duration::from_millis(u64::from(config.request_timeout_ms))
+}
+
+/// Opens a secure channel.
+async fn open(
+    config: &OpcUaConfig,
+    connector: &TcpConnector,
+    endpoint: &EndpointDescription,
+    store: &Arc<RwLock<CertificateStore>>,
+) -> Result<(Arc<AsyncSecureChannel>, Running), Failure> {
+    let step = "opening a secure channel";
+    let timeout = timeout_of(config);
+    let channel = Arc::new(channel(endpoint.clone(), Arc::clone(store)));
+    let event_loop = tokio::time::timeout(timeout, channel.connect_no_retry(connector))
+        .await
+        .map_err(|_| {
+            let url = &config.url;
+            Failure::Unreachable(format!("{url}: no answer while {step} in {timeout:?}"))
+        })?
+        .map_err(|e| Failure::while_connecting(&config.url, step, &e))?;
+    Ok((channel, Running::start(event_loop)))
 }
 
 async fn open_pki(config: &OpcUaConfig) -> Result<Pki, Failure> {
@@ -226,17 +310,18 @@ fn short(policy_uri: &str) -> &str {
     policy_uri.rsplit_once('#').map_or(policy_uri, |(_, name)| name)
 }
 
-/// Creates and activates a session; returns the token that its requests carry, or the step
-/// that failed.
-async fn activate(
+/// A step that failed, and how.
+type Step = (&'static str, Error);
+
+/// Creates a session, which must be activated next.
+async fn create(
     config: &OpcUaConfig,
     channel: &AsyncSecureChannel,
     endpoint: EndpointDescription,
     store: Arc<RwLock<CertificateStore>>,
     pki: Option<Pki>,
-    identity: IdentityToken,
-    timeout: Duration,
-) -> Result<NodeId, (&'static str, Error)> {
+) -> Result<Session, Step> {
+    let timeout = timeout_of(config);
     let mut create = CreateSession::new_manual(&store, &endpoint, 1, timeout, NodeId::null(), 1)
         .client_description(ApplicationDescription {
             application_uri: APPLICATION_URI.into(),
@@ -252,19 +337,37 @@ async fn activate(
         create = create.client_cert_from_store(&store);
     }
     let created = create.send(channel).await.map_err(|e| ("creating a session", e))?;
-    let token = created.authentication_token;
-    let mut activate = ActivateSession::new_manual(endpoint, 1, timeout, token.clone(), 2)
+    Ok(Session {
+        endpoint,
+        store,
+        pki,
+        token: created.authentication_token,
+        certificate: created.server_certificate,
+        nonce: created.server_nonce,
+    })
+}
+
+/// Activates a session on this channel.
+async fn activate(
+    config: &OpcUaConfig,
+    channel: &AsyncSecureChannel,
+    session: &mut Session,
+    identity: IdentityToken,
+) -> Result<(), Step> {
+    let (endpoint, token) = (session.endpoint.clone(), session.token.clone());
+    let mut activate = ActivateSession::new_manual(endpoint, 1, timeout_of(config), token, 2)
         .identity_token(identity);
-    if let Some(pki) = pki {
-        activate = activate.private_key(pki.key);
+    if let Some(pki) = &session.pki {
+        activate = activate.private_key(pki.key.clone());
     }
     let activated = activate.send(channel).await.map_err(|e| ("activating the session", e))?;
+    session.nonce = activated.server_nonce;
     match activated.response_header.service_result {
         bad if bad.is_bad() => Err(("activating the session", Error::new(bad, "refused"))),
-        StatusCode::Good => Ok(token),
+        StatusCode::Good => Ok(()),
         other => {
             tracing::debug!(%other, "the session is active with a remark");
-            Ok(token)
+            Ok(())
         }
     }
 }

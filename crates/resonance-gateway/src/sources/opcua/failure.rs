@@ -20,6 +20,9 @@ pub(super) enum Failure {
     /// There was a session and it ended.
     #[error("{0}")]
     Lost(String),
+    /// The machine ended the subscriptions: nothing is left to go on with.
+    #[error("{0}")]
+    Ended(String),
     /// There was a session, and neither data nor keep-alives.
     #[error("{0}")]
     Silent(String),
@@ -29,11 +32,16 @@ impl Failure {
     /// The event's code.
     pub(super) fn code(&self) -> Code {
         match self {
-            Self::Unreachable(_) | Self::Lost(_) => Code::SourceDisconnected,
+            Self::Unreachable(_) | Self::Lost(_) | Self::Ended(_) => Code::SourceDisconnected,
             Self::Refused(_) => Code::SourceRefused,
             Self::Untrusted(_) => Code::SourceUntrusted,
             Self::Silent(_) => Code::SourceSilent,
         }
+    }
+
+    /// Whether the machine may still have the session with all its subscriptions.
+    pub(super) fn leaves_session(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Silent(_))
     }
 
     /// The reason of the gap that begins.

@@ -42,6 +42,16 @@ impl Outage {
         }
     }
 
+    /// There was no outage after all: the machine kept everything that it had to say.
+    pub(super) fn forget(&mut self) {
+        self.open = None;
+    }
+
+    /// Something that the machine had to say since then did not arrive, though it was heard.
+    pub(super) fn incomplete_since(&mut self, moment: Timestamp) {
+        self.heard = self.heard.map(|heard| heard.min(moment));
+    }
+
     /// The machine's server says since when it runs. Returns whether it restarted since it was
     /// last asked; the outage that is open is then put down to that.
     pub(super) fn server_started(&mut self, at: Timestamp) -> bool {
@@ -74,6 +84,18 @@ mod tests {
         let gap = Missing { from: at(2), to: at(9), reason: GapReason::Silence };
         assert_eq!(outage.heard(at(9)), Some(gap));
         assert_eq!(outage.heard(at(10)), None);
+    }
+
+    #[test]
+    fn a_machine_that_was_heard_without_all_it_had_to_say_is_missing_from_before() {
+        let mut outage = Outage::default();
+        outage.heard(at(2));
+        outage.lost(GapReason::ConnectionLost);
+        outage.forget();
+        assert_eq!(outage.heard(at(5)), None, "its session went on");
+        outage.incomplete_since(at(2));
+        outage.lost(GapReason::ConnectionLost);
+        assert_eq!(outage.heard(at(9)).map(|gap| (gap.from, gap.to)), Some((at(2), at(9))));
     }
 
     #[test]

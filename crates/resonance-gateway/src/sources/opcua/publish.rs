@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::requests::Live;
-use super::sequence::{Sequence, Step, after};
-use super::session::Reader;
+use super::sequence::{Sequence, Step, ahead};
+use super::session::{Reader, shifted};
 use super::subscriptions::Layout;
 use crate::hub::ingest::{BlockSender, Gap, GapReason};
 
@@ -65,9 +65,9 @@ pub(super) async fn receive(
                 match response {
                     Ok(response) => {
                         quiet_since = Instant::now();
-                        match take(live, layout, reader, out, response).await {
-                            Ok(done) => acknowledged.extend(done),
-                            Err(failure) => return failure,
+                        let taken = take(live, layout, reader, out, response, &mut acknowledged);
+                        if let Err(failure) = taken.await {
+                            return failure;
                         }
                     }
                     Err(error) => match error.status() {
@@ -75,6 +75,9 @@ pub(super) async fn receive(
                         StatusCode::BadTimeout => {}
                         StatusCode::BadTooManyPublishRequests => {
                             wanted = publishing.len().clamp(1, wanted);
+                        }
+                        StatusCode::BadNoSubscription | StatusCode::BadSubscriptionIdInvalid => {
+                            return Failure::Ended(format!("there is no subscription: {error}"));
                         }
                         _ => return Failure::Lost(format!("publishing ended: {error}")),
                     },
@@ -88,95 +91,142 @@ pub(super) async fn receive(
     }
 }
 
+fn ended(change: &StatusChangeNotification) -> Failure {
+    Failure::Ended(format!("the machine ended the subscription: {}", change.status))
+}
+
 fn silent(silence: Duration) -> Failure {
     Failure::Silent(format!("neither data nor keep-alive for {} ms", silence.as_millis()))
 }
 
-/// Handles one response; returns what may now be acknowledged.
+/// Handles one response; adds what may now be acknowledged. Where it fails, the sequence stands
+/// before what was not handed over, so that a session that goes on asks for it again.
 async fn take(
     live: &Live,
     layout: &mut Layout,
     reader: &mut Reader,
     out: &mut BlockSender,
     response: PublishResponse,
-) -> Result<Option<SubscriptionAcknowledgement>, Failure> {
+    acknowledged: &mut Vec<SubscriptionAcknowledgement>,
+) -> Result<(), Failure> {
+    // Before it counts as heard: an outage must not end with the news that it lasted too long.
+    let data = response.notification_message.notification_data.iter().flatten();
+    if let Some(change) = data.filter_map(|d| d.inner_as::<StatusChangeNotification>()).next() {
+        return Err(ended(change));
+    }
     let received = reader.heard(out).await;
-    let Some(number) = layout.subscriptions.iter().position(|s| s.id == response.subscription_id)
-    else {
+    let subscription_id = response.subscription_id;
+    let Some(number) = layout.subscriptions.iter().position(|s| s.id == subscription_id) else {
         // Of a subscription that an earlier session left behind.
-        tracing::debug!(id = response.subscription_id, "a message of a foreign subscription");
-        return Ok(None);
+        tracing::debug!(id = subscription_id, "a message of a foreign subscription");
+        return Ok(());
     };
     let message = response.notification_message;
     let sequence_number = message.sequence_number;
     let keep_alive = message.notification_data.as_ref().is_none_or(Vec::is_empty);
-    let step = note(&mut layout.subscriptions[number].sequence, sequence_number, keep_alive);
-    match step {
-        Step::Duplicate if !keep_alive => return Ok(Some(done(layout, number, sequence_number))),
-        Step::Duplicate | Step::InOrder => {}
-        Step::Missing { first, count } => {
-            let available = response.available_sequence_numbers.unwrap_or_default();
-            repair(live, layout, reader, out, number, (first, count), &available, received).await?;
-        }
+    let mut sequence = layout.subscriptions[number].sequence;
+    let step = note(&mut sequence, sequence_number, keep_alive);
+    if step == Step::Duplicate && !keep_alive {
+        acknowledged.push(SubscriptionAcknowledgement { subscription_id, sequence_number });
+        return Ok(());
+    }
+    if let Step::Missing { first, count } = step {
+        layout.subscriptions[number].is_whole = false;
+        let available = response.available_sequence_numbers.unwrap_or_default();
+        let missing = Missed { number, first, count, available, received };
+        repair(live, layout, reader, out, missing, acknowledged).await?;
     }
     if !keep_alive {
         unpack(reader, out, message, received).await?;
+        acknowledged.push(SubscriptionAcknowledgement { subscription_id, sequence_number });
     }
-    layout.subscriptions[number].complete = received;
-    Ok((!keep_alive).then(|| done(layout, number, sequence_number)))
+    let subscription = &mut layout.subscriptions[number];
+    (subscription.sequence, subscription.complete) = (sequence, received);
+    subscription.is_whole = true;
+    reader.progressed = true;
+    Ok(())
 }
 
 fn note(sequence: &mut Sequence, number: u32, keep_alive: bool) -> Step {
     if keep_alive { sequence.keep_alive(number) } else { sequence.data(number) }
 }
 
-fn done(layout: &Layout, number: usize, sequence_number: u32) -> SubscriptionAcknowledgement {
-    let subscription_id = layout.subscriptions[number].id;
-    SubscriptionAcknowledgement { subscription_id, sequence_number }
+/// Messages that did not arrive.
+struct Missed {
+    /// Of which subscription, in the layout.
+    number: usize,
+    first: u32,
+    count: u32,
+    /// Those that the machine says it still has; some say nothing though they have them.
+    available: Vec<u32>,
+    received: Timestamp,
 }
 
-/// Asks for missing messages again, in their order. What stays missing is a gap.
-#[expect(clippy::too_many_arguments, reason = "one call; a struct would only rename them")]
+/// Asks for missing messages again, in their order. What the machine does not have any more is a
+/// gap; what is not yet asked for when the connection ends stays missing.
 async fn repair(
     live: &Live,
+    layout: &mut Layout,
+    reader: &mut Reader,
+    out: &mut BlockSender,
+    missed: Missed,
+    acknowledged: &mut Vec<SubscriptionAcknowledgement>,
+) -> Result<(), Failure> {
+    let Missed { number, first, count, available, received } = missed;
+    let subscription_id = layout.subscriptions[number].id;
+    let mut lost = count.saturating_sub(REPUBLISH_MAX);
+    if lost > 0 {
+        layout.subscriptions[number].sequence.data(ahead(first, lost - 1));
+    }
+    let mut repaired = Ok(());
+    for step in lost..count {
+        let sequence_number = ahead(first, step);
+        let hopeless = !available.is_empty() && !available.contains(&sequence_number);
+        let repeated = match hopeless {
+            true => Ok(None),
+            false => live.republish(subscription_id, sequence_number).await,
+        };
+        match repeated {
+            Ok(Some(message)) => {
+                unpack(reader, out, message, received).await?;
+                reader.progressed = true;
+                acknowledged.push(SubscriptionAcknowledgement { subscription_id, sequence_number });
+            }
+            Ok(None) => lost += 1,
+            Err(error) => {
+                repaired = Err(Failure::Lost(format!("asking for a lost message: {error}")));
+                break;
+            }
+        }
+        layout.subscriptions[number].sequence.data(sequence_number);
+    }
+    if lost > 0 {
+        tell_lost(layout, reader, out, number, lost, received);
+    }
+    repaired
+}
+
+/// Tells the gap that lost messages of a subscription leave.
+fn tell_lost(
     layout: &Layout,
     reader: &mut Reader,
     out: &mut BlockSender,
     number: usize,
-    (first, count): (u32, u32),
-    available: &[u32],
+    lost: u32,
     received: Timestamp,
-) -> Result<(), Failure> {
-    let subscription = &layout.subscriptions[number];
-    let mut lost = count.saturating_sub(REPUBLISH_MAX);
-    let mut missing = (0..lost).fold(first, |number, _| after(number));
-    for _ in 0..count.min(REPUBLISH_MAX) {
-        // Machines list what they still have; some list nothing though they have it.
-        let hopeless = !available.is_empty() && !available.contains(&missing);
-        let repeated =
-            if hopeless { None } else { live.republish(subscription.id, missing).await.ok() };
-        match repeated {
-            Some(message) if message.sequence_number == missing => {
-                unpack(reader, out, message, received).await?;
-            }
-            _ => lost += 1,
-        }
-        missing = after(missing);
-    }
-    if lost > 0 {
-        reader.link.counters.sequence_gaps.add(u64::from(lost));
-        let points: Arc<[PointIndex]> = if layout.subscriptions.len() == 1 {
-            Arc::from([])
-        } else {
-            let of_it = layout.items.iter().zip(reader.link.points.iter());
-            of_it.filter(|(item, _)| item.subscription == number).map(|(_, p)| p.point).collect()
-        };
-        let from = subscription.complete.min(received);
-        let from = if from == Timestamp::EPOCH { received } else { from };
-        let gap = Gap { points, from, to: received, reason: GapReason::SequenceGap };
-        reader.unpacker.gap(gap, out);
-    }
-    Ok(())
+) {
+    reader.link.counters.sequence_gaps.add(u64::from(lost));
+    let points: Arc<[PointIndex]> = if layout.subscriptions.len() == 1 {
+        Arc::from([])
+    } else {
+        let of_it = layout.items.iter().zip(reader.link.points.iter());
+        of_it.filter(|(item, _)| item.subscription == number).map(|(_, p)| p.point).collect()
+    };
+    let from = layout.subscriptions[number].complete.min(received);
+    let offset_us = reader.unpacker.clock_offset_us();
+    let (from, to) = (shifted(from, offset_us), shifted(received, offset_us));
+    let gap = Gap { points, from, to, reason: GapReason::SequenceGap };
+    reader.unpacker.gap(gap, out);
 }
 
 /// Hands the values of a message over.
@@ -188,10 +238,7 @@ async fn unpack(
 ) -> Result<(), Failure> {
     for data in message.notification_data.unwrap_or_default() {
         if let Some(change) = data.inner_as::<StatusChangeNotification>() {
-            return Err(Failure::Lost(format!(
-                "the machine ended the subscription: {}",
-                change.status
-            )));
+            return Err(ended(change));
         }
         if let Some(changes) = data.into_inner_as::<DataChangeNotification>() {
             let items = changes.monitored_items.unwrap_or_default();

@@ -146,18 +146,26 @@ impl Live {
         async move { Ok(expect!(channel.send(request, timeout).await?, Publish)) }
     }
 
-    /// A notification message that was lost.
+    /// A notification message that was lost; `None`: the machine does not have it any more.
+    ///
+    /// # Errors
+    /// Where the machine does not answer.
     pub(super) async fn republish(
         &self,
         subscription: u32,
         number: u32,
-    ) -> Result<NotificationMessage, Error> {
+    ) -> Result<Option<NotificationMessage>, Error> {
         let request = RepublishRequest {
             request_header: self.header(self.timeout),
             subscription_id: subscription,
             retransmit_sequence_number: number,
         };
-        Ok(expect!(self.call(request).await?, Republish).notification_message)
+        Ok(match self.call(request).await? {
+            ResponseMessage::Republish(response) if good(&response.response_header).is_ok() => {
+                Some(response.notification_message).filter(|it| it.sequence_number == number)
+            }
+            _ => None,
+        })
     }
 
     pub(super) async fn create_subscription(

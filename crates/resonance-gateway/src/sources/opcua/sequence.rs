@@ -63,6 +63,13 @@ pub(super) fn after(number: u32) -> u32 {
     number.checked_add(1).unwrap_or(1)
 }
 
+/// The number that follows so many steps later.
+pub(super) fn ahead(number: u32, steps: u32) -> u32 {
+    let along = (u64::from(number.max(1)) - 1 + u64::from(steps)) % u64::from(u32::MAX);
+    // Below the largest `u32`, so one more is none above it.
+    along as u32 + 1
+}
+
 /// Steps from one number to another, past the end of the range if need be.
 fn distance(from: u32, to: u32) -> u32 {
     if to >= from { to - from } else { u32::MAX - from + to }
@@ -101,6 +108,8 @@ mod tests {
         assert_eq!(sequence.data(1), Step::InOrder);
         let mut sequence = Sequence { next: Some(u32::MAX) };
         assert_eq!(sequence.data(2), Step::Missing { first: u32::MAX, count: 2 });
+        assert_eq!((ahead(u32::MAX, 0), ahead(u32::MAX, 1), ahead(3, u32::MAX)), (u32::MAX, 1, 3));
+        assert_eq!((ahead(7, 3), ahead(u32::MAX - 1, 5)), (10, 4));
     }
 
     proptest! {

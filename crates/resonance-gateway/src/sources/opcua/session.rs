@@ -14,7 +14,7 @@ use super::OpcUaConfig;
 use super::backoff::{Backoff, STEADY, random};
 use super::checkup::{ServerTimes, server_times};
 use super::config::{SecurityMode, SecurityPolicy};
-use super::connect::connect;
+use super::connect::{NotResumed, SESSION_KEPT, Session, connect, resume};
 use super::failure::Failure;
 use super::limiter::Limiter;
 use super::outage::Outage;
@@ -29,6 +29,9 @@ use crate::status::Connection;
 
 /// A machine's clock that is off by more is told of, microseconds.
 const CLOCK_OFFSET_US_MAX: i64 = 1_000_000;
+
+/// Connections that handed nothing over before their session is given up for a new one.
+const FRUITLESS_MAX: u32 = 3;
 
 /// How long to wait for the machine's goodbye when told to stop.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -115,6 +118,23 @@ pub(super) struct Reader {
     alive: bool,
     connected_once: bool,
     clock_off: bool,
+    /// The session at hand went on over a new connection and was not heard yet.
+    resumed: bool,
+    /// A message was handed over, all or part of it, since the connection was made.
+    pub(super) progressed: bool,
+    /// The offset of the machine's clock when it was last heard, microseconds.
+    heard_offset_us: i64,
+}
+
+/// A session whose connection may be lost.
+struct Kept {
+    session: Session,
+    /// `None` until it has its subscriptions.
+    layout: Option<Layout>,
+    lost: Instant,
+    /// Connections since the last one over which something was handed over. A session that never
+    /// delivered is worth no other: the gap before it must not be taken back.
+    fruitless: u32,
 }
 
 impl Reader {
@@ -130,36 +150,44 @@ impl Reader {
             alive: false,
             connected_once: false,
             clock_off: false,
+            resumed: false,
+            progressed: false,
+            heard_offset_us: 0,
         }
     }
 
     async fn run(&mut self, out: &mut BlockSender, stop: &mut Stop) {
+        let mut kept: Option<Kept> = None;
         loop {
             let began = Instant::now();
-            let live = tokio::select! {
+            let connected = tokio::select! {
                 () = told(stop) => return,
-                live = connect(&self.config) => live,
+                connected = self.connected(&mut kept) => connected,
             };
-            let failure = match live {
-                Ok(live) => {
-                    let live = Arc::new(live);
+            let failure = match connected {
+                Ok((live, mut session)) => {
                     let ended = tokio::select! {
                         () = told(stop) => None,
-                        failure = self.serve(&live, out) => Some(failure),
+                        failure = self.serve(&live, &mut session, out) => Some(failure),
                     };
-                    match ended {
-                        Some(failure) => failure,
-                        None => {
-                            let _ = tokio::time::timeout(GOODBYE, live.close()).await;
-                            return;
-                        }
-                    }
+                    let Some(failure) = ended else {
+                        let _ = tokio::time::timeout(GOODBYE, live.close()).await;
+                        return;
+                    };
+                    session.fruitless = if self.progressed { 0 } else { session.fruitless + 1 };
+                    let is_worth_it = session.fruitless < FRUITLESS_MAX && failure.leaves_session();
+                    kept = Some(session).filter(|kept| is_worth_it && kept.layout.is_some());
+                    failure
                 }
                 Err(failure) => failure,
             };
             let delivered = self.failed(&failure, out).await;
             if delivered && began.elapsed() >= STEADY {
                 self.backoff.reset();
+                if kept.is_some() {
+                    // The shorter a cut, the more the machine still has of what it had to say.
+                    continue;
+                }
             }
             let wait = self.backoff.wait(random());
             tokio::select! {
@@ -169,47 +197,106 @@ impl Reader {
         }
     }
 
+    /// The session that was kept, over a new connection, or else a new one.
+    async fn connected(&mut self, kept: &mut Option<Kept>) -> Result<(Arc<Live>, Kept), Failure> {
+        if let Some(mut old) = kept.take()
+            && old.lost.elapsed() < SESSION_KEPT
+        {
+            match resume(&self.config, &mut old.session).await {
+                Ok(live) => return Ok((Arc::new(live), old)),
+                Err(NotResumed::Unreachable(failure)) => {
+                    *kept = Some(old);
+                    return Err(failure);
+                }
+                Err(NotResumed::Cut(failure)) => {
+                    old.fruitless += 1;
+                    *kept = Some(old).filter(|old| old.fruitless < FRUITLESS_MAX);
+                    return Err(failure);
+                }
+                Err(NotResumed::Gone(failure)) => {
+                    tracing::info!(%failure, "the session cannot go on; a new one is made");
+                }
+            }
+        }
+        let (live, session) = connect(&self.config).await?;
+        let (lost, fruitless) = (Instant::now(), FRUITLESS_MAX);
+        Ok((Arc::new(live), Kept { session, layout: None, lost, fruitless }))
+    }
+
     /// Uses a session until it ends.
-    async fn serve(&mut self, live: &Arc<Live>, out: &mut BlockSender) -> Failure {
+    async fn serve(&mut self, live: &Arc<Live>, kept: &mut Kept, out: &mut BlockSender) -> Failure {
+        self.resumed = kept.layout.is_some();
+        let mut layout = match kept.layout.take() {
+            Some(layout) => layout,
+            None => match self.subscribed(live, out).await {
+                Ok(layout) => layout,
+                Err(failure) => return failure,
+            },
+        };
+        self.progressed = false;
+        layout.subscriptions.iter_mut().for_each(|subscription| subscription.is_whole = false);
+        let failure = receive(live, &mut layout, self, out).await;
+        let partial = layout.subscriptions.iter().filter(|subscription| !subscription.is_whole);
+        if let Some(complete) = partial.map(|subscription| subscription.complete).min() {
+            self.outage.incomplete_since(complete);
+        }
+        (kept.layout, kept.lost) = (Some(layout), Instant::now());
+        failure
+    }
+
+    /// Makes the subscriptions of a new session.
+    async fn subscribed(
+        &mut self,
+        live: &Arc<Live>,
+        out: &mut BlockSender,
+    ) -> Result<Layout, Failure> {
         let url = self.config.url.clone();
         let failed = |step: &'static str| move |e: Error| Failure::while_connecting(&url, step, &e);
         let times = match server_times(live, &*self.link.clock).await {
             Ok(times) => times,
-            Err(error) => return failed("reading the server's status")(error),
+            Err(error) => return Err(failed("reading the server's status")(error)),
         };
         self.times(times);
+        let now = self.link.clock.now();
         let subscribed = tokio::select! {
             status = live.closed() => {
-                return Failure::Lost(format!("the connection ended while subscribing: {status}"));
+                let text = format!("the connection ended while subscribing: {status}");
+                return Err(Failure::Lost(text));
             }
-            subscribed = subscribe(live, &self.config, &self.link.points) => subscribed,
+            subscribed = subscribe(live, &self.config, &self.link.points, now) => subscribed,
         };
-        let mut layout = match subscribed {
-            Ok(layout) => layout,
-            Err(error) => return failed("subscribing")(error),
-        };
+        let layout = subscribed.map_err(failed("subscribing"))?;
         let now = self.link.clock.now();
         for index in 0..layout.items.len() {
             if layout.items[index].monitored.is_none() {
                 self.unknown(index, layout.items[index].refused, now, out).await;
             }
         }
-        receive(live, &mut layout, self, out).await
+        Ok(layout)
     }
 
     /// The machine sent a message: an outage, if there was one, is over.
     pub(super) async fn heard(&mut self, out: &mut BlockSender) -> Timestamp {
         let now = self.link.clock.now();
         self.link.counters.last_message.set(now.nanos());
+        if self.resumed {
+            self.outage.forget();
+        }
         let missing = self.outage.heard(now);
+        let offset_us = self.unpacker.clock_offset_us();
+        let offset_before_us = std::mem::replace(&mut self.heard_offset_us, offset_us);
         if self.alive {
             return now;
         }
         if let Some(missing) = missing {
-            let (from, to, reason) = (missing.from, missing.to, missing.reason);
-            self.unpacker.gap(Gap { points: Arc::from([]), from, to, reason }, out);
+            // Should the machine's clock have been set meanwhile, either reading is missing.
+            let [before, after] = [offset_before_us, offset_us].map(|us| shifted(missing.from, us));
+            let (from, to) = (before.min(after), shifted(missing.to, offset_us));
+            let gap = Gap { points: Arc::from([]), from, to, reason: missing.reason };
+            self.unpacker.gap(gap, out);
         }
-        say(SessionState::Alive, out).await;
+        let resumed = std::mem::take(&mut self.resumed);
+        say(if resumed { SessionState::Resumed } else { SessionState::Alive }, out).await;
         self.alive = true;
         if self.connected_once {
             self.link.counters.reconnects.add(1);
@@ -217,7 +304,9 @@ impl Reader {
         self.connected_once = true;
         self.told = None;
         self.link.counters.connection.set(Connection::Connected);
-        let text = format!("{} delivers {} points", self.config.url, self.link.points.len());
+        let again = if resumed { " again; its session went on" } else { "" };
+        let points = self.link.points.len();
+        let text = format!("{} delivers {points} points{again}", self.config.url);
         self.tell(Code::SourceConnected, now, text);
         now
     }
@@ -321,6 +410,11 @@ impl Reader {
     fn tell(&self, code: Code, now: Timestamp, text: String) {
         self.link.events.record(self.event(code, now, text));
     }
+}
+
+/// A moment of our clock on one that is ahead by so much.
+pub(super) fn shifted(moment: Timestamp, offset_us: i64) -> Timestamp {
+    Timestamp::from_nanos(moment.nanos().saturating_add(offset_us.saturating_mul(1_000)))
 }
 
 /// Tells the hub whether the machine is there; waits while the ring is full of notes.

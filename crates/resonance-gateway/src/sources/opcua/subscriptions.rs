@@ -10,6 +10,7 @@ use opcua::types::{
     Error, ExtensionObject, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters,
     NodeId, ReadValueId, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
+use resonance_plant::Timestamp;
 
 use super::config::{OpcUaConfig, TimeFrom};
 use super::requests::Live;
@@ -44,8 +45,10 @@ pub(super) struct Layout {
 pub(super) struct Subscription {
     pub(super) id: u32,
     pub(super) sequence: Sequence,
-    /// When its last message was handled.
-    pub(super) complete: resonance_plant::Timestamp,
+    /// Until when nothing of it is missing: when its last message was handled, or it was made.
+    pub(super) complete: Timestamp,
+    /// Whether that was over this connection.
+    pub(super) is_whole: bool,
 }
 
 /// A point's monitored item.
@@ -66,6 +69,7 @@ pub(super) async fn subscribe(
     live: &Live,
     config: &OpcUaConfig,
     points: &[SourcePoint],
+    now: Timestamp,
 ) -> Result<Layout, Error> {
     let limits = limits(live, config).await?;
     let namespaces = namespaces(live, points).await?;
@@ -91,7 +95,8 @@ pub(super) async fn subscribe(
         subscriptions.push(Subscription {
             id: made.subscription_id,
             sequence: Sequence::default(),
-            complete: resonance_plant::Timestamp::EPOCH,
+            complete: now,
+            is_whole: false,
         });
     }
     let ids: Vec<u32> = subscriptions.iter().map(|s| s.id).collect();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use opcua::client::transport::{
@@ -11,7 +11,7 @@ use opcua::client::transport::{
 };
 use opcua::core::comms::tcp_codec::TcpCodec;
 use opcua::core::comms::url::hostname_port_from_url;
-use opcua::types::{DecodingOptions, EndpointDescription, Error, StatusCode};
+use opcua::types::{ByteString, DecodingOptions, EndpointDescription, Error, StatusCode};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -27,14 +27,25 @@ pub(super) const CHUNKS_MAX: usize = 256;
 const PORT: u16 = 4840;
 
 /// Connects to `opc.tcp://host:port/path`.
-#[derive(Clone, Debug)]
 pub(super) struct TcpConnector {
     url: String,
+    state: OnceLock<Arc<SecureChannelState>>,
 }
 
 impl TcpConnector {
     pub(super) fn new(url: &str) -> Self {
-        Self { url: url.into() }
+        Self { url: url.into(), state: OnceLock::new() }
+    }
+
+    /// Takes over what the machine said last in a session that was made on another channel: its
+    /// certificate and its nonce, which the next activation signs (OPC 10000-4, 5.7.3).
+    pub(super) fn adopt(&self, certificate: &ByteString, nonce: &ByteString) -> Result<(), Error> {
+        let Some(state) = self.state.get() else {
+            return Err(Error::new(StatusCode::BadInvalidState, "the channel is not open"));
+        };
+        let mut channel = state.secure_channel().write();
+        channel.set_remote_cert_from_byte_string(certificate)?;
+        channel.set_remote_nonce_from_byte_string(nonce)
     }
 }
 
@@ -47,6 +58,7 @@ impl Connector for TcpConnector {
         outgoing: RequestRecv,
         config: TransportConfiguration,
     ) -> Result<Self::Transport, Error> {
+        self.state.get_or_init(|| Arc::clone(&channel));
         StreamConnector::new(open, self.url.clone()).connect(channel, outgoing, config).await
     }
 

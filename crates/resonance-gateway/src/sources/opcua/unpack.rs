@@ -31,6 +31,8 @@ pub(super) struct Unpacker {
     time: TimeFrom,
     /// The time of each point's last observation: where a gap begins.
     last: Vec<Timestamp>,
+    /// The same before the message at hand, where that one tells of an overflow.
+    before: Vec<Timestamp>,
     block: Option<Box<Block>>,
     limiter: Limiter,
     overflowed: Vec<PointIndex>,
@@ -61,12 +63,21 @@ impl Unpacker {
             subject: format!("source/{}", link.id),
             time,
             last: vec![Timestamp::EPOCH; link.points.len()],
+            before: Vec::new(),
             block: None,
             limiter: Limiter::default(),
             overflowed: Vec::new(),
             overflow_from: Timestamp::EPOCH,
             overflow_to: Timestamp::EPOCH,
             future: Timestamp::EPOCH,
+        }
+    }
+
+    /// How far the clock that observations carry is ahead of ours, microseconds.
+    pub(super) fn clock_offset_us(&self) -> i64 {
+        match self.time {
+            TimeFrom::Receive => 0,
+            TimeFrom::Source | TimeFrom::Server => self.link.counters.clock_offset_us.value(),
         }
     }
 
@@ -79,6 +90,12 @@ impl Unpacker {
     ) {
         let offset = u64::try_from(self.link.counters.clock_offset_us.value()).unwrap_or(0);
         self.future = received.plus(FUTURE_MAX + Duration::from_micros(offset));
+        let has_overflow = |item: &MonitoredItemNotification| {
+            item.value.status.is_some_and(|status| status_from_ua(status).has_overflow())
+        };
+        if items.iter().any(has_overflow) {
+            self.before.clone_from(&self.last);
+        }
         for item in items {
             let index = item.client_handle as usize;
             let Some(point) = self.link.points.get(index) else { continue };
@@ -203,7 +220,9 @@ impl Unpacker {
     #[cold]
     fn overflow(&mut self, index: usize, point: PointIndex, at: Timestamp) {
         self.link.counters.overflows.add(1);
-        let last = self.last.get(index).copied().unwrap_or(at);
+        // Stacks set the bit on the oldest value they kept or on the newest: what is missing is
+        // somewhere between the last message and this value.
+        let last = self.before.get(index).copied().unwrap_or(at);
         let from = if last == Timestamp::EPOCH { at } else { last.min(at) };
         if self.overflowed.is_empty() {
             (self.overflow_from, self.overflow_to) = (from, at);
@@ -261,9 +280,10 @@ impl Unpacker {
         let Some(untold) = self.limiter.admit(code, index, now) else { return };
         let Some(point) = self.link.points.get(index) else { return };
         let (text, value) = text();
-        let event = Event::new(now, code, &self.subject, format!("{}: {text}", point.address))
+        let message = format!("{} at {}: {text}", point.path, point.address);
+        let event = Event::new(now, code, &self.subject, message)
             .with("address", Value::Text(Arc::clone(&point.address)))
-            .with("point", Value::Uint(u64::from(point.point.0)))
+            .with("point", Value::Text(Arc::clone(&point.path)))
             .with("value", value)
             .with("untold", Value::Uint(untold));
         self.link.events.record(event);

@@ -41,6 +41,7 @@ impl Resolver<'_, '_> {
                 if let Some(points) = source.and_then(|source| by_source.get_mut(*source)) {
                     points.push(SourcePoint {
                         point: index,
+                        path: format!("{}.{}", asset.id, point.name).into(),
                         address: point.address.as_str().into(),
                         data_type: point.data_type,
                         sampling_ms: point.sampling_ms,

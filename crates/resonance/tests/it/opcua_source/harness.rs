@@ -11,7 +11,9 @@ use resonance_gateway::hub::ingest::{BlockReceiver, Gap, Message, SessionState, 
 use resonance_gateway::sources::opcua::{OpcUaConfig, OpcUaSource};
 use resonance_gateway::sources::{Link, Source, SourceError, SourcePoint};
 use resonance_gateway::status::SourceCounters;
-use resonance_plant::{Code, DataType, Event, PointIndex, Status, SystemClock, Timestamp, Value};
+use resonance_plant::{
+    Clock, Code, DataType, Event, PointIndex, Status, SystemClock, Timestamp, Value,
+};
 use serde_json::json;
 
 use crate::peers::{Peer, python};
@@ -44,6 +46,7 @@ pub fn points(points: &[(&str, DataType)]) -> Arc<[SourcePoint]> {
         .map(|((name, data_type), index)| SourcePoint {
             // Gateways have several sources: a source's points need not start at zero.
             point: PointIndex(index + 100),
+            path: format!("mill.{}", name.to_lowercase()).into(),
             address: format!("ns=2;s={name}").into(),
             data_type: *data_type,
             sampling_ms: None,
@@ -67,12 +70,21 @@ pub fn config(url: &str, more: &str) -> OpcUaConfig {
 
 impl Running {
     pub fn start(config: OpcUaConfig, points: Arc<[SourcePoint]>) -> Self {
+        Self::start_at(config, points, Arc::new(SystemClock))
+    }
+
+    /// Starts a source that takes the time from `clock`.
+    pub fn start_at(
+        config: OpcUaConfig,
+        points: Arc<[SourcePoint]>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (sender, receiver) = channel(Waker::default());
         let (events, counters) = (Arc::new(EventLog::in_memory()), Arc::default());
         let link = Link {
             id: "mill".into(),
             points,
-            clock: Arc::new(SystemClock),
+            clock,
             events: events.clone(),
             counters: Arc::clone(&counters),
         };
@@ -179,6 +191,40 @@ impl Running {
             this.events.recent(1_000).into_iter().find(|event| event.code == code)
         })
         .await
+    }
+
+    /// Checks that each point counts up by one, but where a gap of the point says that values are
+    /// missing. Returns how many are.
+    pub fn missing_within_gaps(&self) -> u64 {
+        let gaps: Vec<&Gap> = self
+            .said
+            .iter()
+            .filter_map(|said| if let Said::Missing(gap) = said { Some(gap) } else { None })
+            .collect();
+        let mut last = std::collections::HashMap::new();
+        let mut missing = 0;
+        for said in &self.said {
+            let Said::Observed { point, value: Value::Float(value), time, .. } = said else {
+                continue;
+            };
+            let Some((before, since)) = last.insert(*point, (*value, *time)) else { continue };
+            if *value == before + 1.0 {
+                continue;
+            }
+            let index = PointIndex(*point as u32 + 100);
+            let of = |gap: &&&Gap| gap.points.is_empty() || gap.points.contains(&index);
+            let told = gaps.iter().filter(of).any(|gap| gap.from < *time && gap.to > since);
+            let near =
+                |other: &(Value, Timestamp, Status)| other.1.since(*time).abs() < 100_000_000;
+            let around: Vec<_> = self.observed(*point).filter(near).collect();
+            let gaps: Vec<_> = gaps.iter().map(|gap| (gap.from, gap.to, gap.reason)).collect();
+            assert!(
+                told,
+                "point {point}: {before} at {since}, {value} at {time}; {around:#?}; {gaps:?}"
+            );
+            missing += (value - before) as u64 - 1;
+        }
+        missing
     }
 
     /// Forgets what was said so far.

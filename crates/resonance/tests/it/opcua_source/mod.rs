@@ -2,6 +2,8 @@
 
 mod faults;
 mod harness;
+mod losses;
+mod resume;
 mod scale;
 mod security;
 mod values;

@@ -10,10 +10,11 @@ use serde_json::json;
 
 use super::harness::{Machine, Running, Said, config, points};
 
-fn counters(count: u32) -> Arc<[SourcePoint]> {
+pub fn counters(count: u32) -> Arc<[SourcePoint]> {
     (0..count)
         .map(|index| SourcePoint {
             point: PointIndex(index + 100),
+            path: format!("load.{index}").into(),
             address: format!("nsu=urn:resonance:simulate;s=Load.Counters.P{index:05}").into(),
             data_type: DataType::Float64,
             sampling_ms: None,

@@ -84,7 +84,7 @@ async fn a_value_that_changes_its_type_is_refused_and_never_misread() {
     machine.set("Load", json!({"type": "String", "value": "7"}));
     assert_eq!(source.status(0, Status::BAD_TYPE_MISMATCH).await, Value::Empty);
     let event = source.event(Code::PointTypeChanged).await;
-    let text = "ns=2;s=Load: the machine delivers String, the point declares float64";
+    let text = "mill.load at ns=2;s=Load: the machine delivers String, the point declares float64";
     assert_eq!(event.message, text);
     machine.set("Load", json!({"type": "Int64", "value": 7}));
     machine.set("Load", json!({"type": "Int32", "value": 8}));
@@ -142,7 +142,7 @@ async fn nodes_that_are_missing_vanish_and_come_back_are_told_by_name() {
     source.value(0, Value::Float(1.5)).await;
     assert_eq!(source.status(1, Status::BAD_NODE_ID_UNKNOWN).await, Value::Empty);
     let event = source.event(Code::PointUnknown).await;
-    assert!(event.message.contains("ns=2;s=Flow"), "{}", event.message);
+    assert!(event.message.starts_with("mill.flow at ns=2;s=Flow: "), "{}", event.message);
     // The missing one appears, the present one vanishes and returns.
     machine.peer.tell(json!({"op": "add", "node": "Flow", "value": 4.5}));
     source.value(1, Value::Float(4.5)).await;

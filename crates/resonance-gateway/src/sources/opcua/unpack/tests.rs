@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use opcua::types::{DateTime, StatusCode};
 use resonance_opcua::value::timestamp_to_ua;
 use resonance_plant::{EventSink, ManualClock};
@@ -23,6 +24,7 @@ fn bench(time: TimeFrom) -> Bench {
     let (out, receiver) = channel(Waker::default());
     let point = |index| SourcePoint {
         point: PointIndex(index),
+        path: format!("mill.p{index}").into(),
         address: format!("ns=1;i={index}").into(),
         data_type: DataType::Float64,
         sampling_ms: None,
@@ -100,7 +102,10 @@ async fn a_long_message_fills_blocks_and_loses_nothing() {
 async fn overflow_bits_of_one_message_are_one_gap() {
     let mut bench = bench(TimeFrom::Source);
     bench.take(&[item(0, 1.0, NOW - 90), item(1, 1.0, NOW - 80)]).await;
-    bench.take(&[overflowed(0, NOW - 20), overflowed(1, NOW - 10), item(2, 1.0, NOW)]).await;
+    // The bit is on the newest of three; what is missing came before the oldest.
+    let oldest = [item(0, 2.0, NOW - 40), item(0, 3.0, NOW - 30)];
+    let newest = [overflowed(0, NOW - 20), overflowed(1, NOW - 10), item(2, 1.0, NOW)];
+    bench.take(&[&oldest[..], &newest[..]].concat()).await;
     let gaps: Vec<Gap> = std::iter::from_fn(|| bench.receiver.receive())
         .filter_map(|message| match message {
             Message::Gap(gap) => Some(gap),
@@ -115,6 +120,25 @@ async fn overflow_bits_of_one_message_are_one_gap() {
     };
     assert_eq!(gaps, [expect]);
     assert_eq!(bench.unpacker.link.counters.overflows.value(), 2);
+}
+
+#[test]
+fn notifications_reach_their_blocks_without_allocation() {
+    let mut bench = bench(TimeFrom::Source);
+    let items: Vec<_> = (0..2_000).map(|at| item(at % 3, f64::from(at), NOW)).collect();
+    let mut rows = 0;
+    let allocated = allocation_counter::measure(|| {
+        for _ in 0..100 {
+            let received = Timestamp::from_millis(NOW);
+            let taken = bench.unpacker.values(&items, received, &mut bench.out).now_or_never();
+            assert!(taken.is_some(), "there is room");
+            while let Some(Message::Block(block)) = bench.receiver.receive() {
+                rows += block.len();
+                bench.receiver.give_back(block);
+            }
+        }
+    });
+    assert_eq!((allocated.count_total, rows), (0, 200_000), "{allocated:?}");
 }
 
 #[tokio::test]
