@@ -1,5 +1,6 @@
 //! Runs a source on a thread of its own, as the supervisor does, and collects what it says.
 
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -194,21 +195,22 @@ impl Running {
     }
 
     /// Checks that each point counts up by one, but where a gap of the point says that values are
-    /// missing. Returns how many are.
+    /// missing. Returns how many are. What a machine says first is a point's value at that time;
+    /// it samples from then on, so what follows first may be any later count.
     pub fn missing_within_gaps(&self) -> u64 {
         let gaps: Vec<&Gap> = self
             .said
             .iter()
             .filter_map(|said| if let Said::Missing(gap) = said { Some(gap) } else { None })
             .collect();
-        let mut last = std::collections::HashMap::new();
+        let (mut last, mut sampled) = (HashMap::new(), HashSet::new());
         let mut missing = 0;
         for said in &self.said {
             let Said::Observed { point, value: Value::Float(value), time, .. } = said else {
                 continue;
             };
             let Some((before, since)) = last.insert(*point, (*value, *time)) else { continue };
-            if *value == before + 1.0 {
+            if sampled.insert(*point) || *value == before + 1.0 {
                 continue;
             }
             let index = PointIndex(*point as u32 + 100);

@@ -1,12 +1,16 @@
-//! When something was lost, where the machine has another clock.
+//! What is lost, and when: a gateway that is behind, and a machine with another clock.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use resonance_gateway::hub::ingest::SessionState;
+use resonance_gateway::hub::ingest::{BLOCKS_IN_FLIGHT, GapReason, SessionState};
 use resonance_plant::{Clock, Code, DataType, SystemClock, Timestamp, Value};
+use resonance_simulate::load::{LoadOptions, start_load};
+use resonance_simulate::mutants::FaultyProxy;
 use serde_json::json;
 
-use super::harness::{Machine, Running, config, points};
+use super::harness::{Machine, Running, Said, config, points};
+use super::scale::counters;
 
 const LOAD: &[(&str, DataType)] = &[("Load", DataType::Float64)];
 
@@ -20,6 +24,58 @@ impl Clock for Behind {
     fn now(&self) -> Timestamp {
         Timestamp::from_nanos(SystemClock.now().nanos() - HOUR_NS)
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_is_behind_asks_for_nothing_more_and_the_loss_is_a_gap() {
+    let options = LoadOptions { points: 50, hz: 100.0, ..LoadOptions::default() };
+    let machine = start_load(options).await.unwrap();
+    let proxy = FaultyProxy::start(machine.addr()).await.unwrap();
+    let settings = "queue_size = 2\npublishing_ms = 10";
+    let quick = toml::from_str(&format!(
+        "url = '{}'\nsampling_ms = 0\nsecurity_policy = 'none'\nallow_weak_security = true\n\
+         {settings}",
+        proxy.url()
+    ));
+    let mut source = Running::start(quick.unwrap(), counters(50));
+    source.session(SessionState::Alive).await;
+    // Nothing is taken from now on: the source fills its blocks and then stands.
+    let began = Instant::now();
+    let mut before = source.counters.observations.value();
+    let held = loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = source.counters.observations.value();
+        if now == before {
+            break now;
+        }
+        before = now;
+        assert!(began.elapsed() < Duration::from_secs(60), "it takes more and more: {now}");
+    };
+    let passed = proxy.traffic().bytes_down;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // 10,000 changes would take 300 kB; the machine's time and nodes are looked at all the same.
+    let passed = proxy.traffic().bytes_down - passed;
+    assert!(passed < 20_000, "the machine was asked for nothing more: {passed} bytes");
+    assert!(held <= (BLOCKS_IN_FLIGHT * 1_024) as u64);
+    assert_eq!(source.counters.reconnects.value(), 0, "it stands, it is not lost");
+    let stands = SystemClock.now();
+    let gap = source
+        .until("a gap", |this| {
+            this.said.iter().find_map(|said| match said {
+                Said::Missing(gap) if gap.to > stands => Some(gap.clone()),
+                _ => None,
+            })
+        })
+        .await;
+    assert!(matches!(gap.reason, GapReason::Overflow | GapReason::SequenceGap), "{gap:?}");
+    source
+        .until("counts after the gap", |this| {
+            let after = this.observed(0).filter(|(_, time, _)| *time > gap.to).count();
+            (after > 20).then_some(())
+        })
+        .await;
+    assert!(source.missing_within_gaps() > 0);
+    source.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
