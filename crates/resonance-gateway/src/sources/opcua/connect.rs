@@ -111,7 +111,9 @@ pub(super) async fn resume(
     let (channel, running) = open(config, &connector, &session.endpoint, &session.store)
         .await
         .map_err(|failure| match failure {
-            Failure::Unreachable(_) => NotResumed::Unreachable(failure),
+            Failure::Unreachable(_) if !connector.has_reached() => NotResumed::Unreachable(failure),
+            // A machine that came back with another certificate hangs up without a word.
+            Failure::Unreachable(_) => NotResumed::Cut(failure),
             _ => NotResumed::Gone(failure),
         })?;
     let activated = async {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -30,11 +31,17 @@ const PORT: u16 = 4840;
 pub(super) struct TcpConnector {
     url: String,
     state: OnceLock<Arc<SecureChannelState>>,
+    reached: AtomicBool,
 }
 
 impl TcpConnector {
     pub(super) fn new(url: &str) -> Self {
-        Self { url: url.into(), state: OnceLock::new() }
+        Self { url: url.into(), state: OnceLock::new(), reached: AtomicBool::new(false) }
+    }
+
+    /// Whether somebody took the TCP connection, whatever became of it.
+    pub(super) fn has_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
     /// Takes over what the machine said last in a session that was made on another channel: its
@@ -59,6 +66,11 @@ impl Connector for TcpConnector {
         config: TransportConfiguration,
     ) -> Result<Self::Transport, Error> {
         self.state.get_or_init(|| Arc::clone(&channel));
+        let open = |url, options| async {
+            let opened = open(url, options).await;
+            self.reached.store(opened.is_ok(), Ordering::Relaxed);
+            opened
+        };
         StreamConnector::new(open, self.url.clone()).connect(channel, outgoing, config).await
     }
 
