@@ -87,6 +87,10 @@ struct Worker {
     spare: Option<Batch>,
 }
 
+/// How long an inference of so many rows takes, nanoseconds.
+type TakesNs<'t> =
+    dyn FnMut(&ServedModel, &mut dyn Session, usize) -> Result<u64, EngineError> + 't;
+
 impl Lane {
     /// A lane for a model, after measuring how it runs best.
     ///
@@ -103,7 +107,7 @@ impl Lane {
     pub(super) fn measured(
         served: Arc<ServedModel>,
         waker: &Waker,
-        time: &mut dyn FnMut(&ServedModel, &mut dyn Session, usize) -> Result<u64, EngineError>,
+        time: &mut TakesNs<'_>,
     ) -> Result<Self, EngineError> {
         let manifest = Arc::clone(&served.model.manifest);
         let window = manifest.window.unwrap_or(WindowSpec { samples: 1, period_ms: None });

@@ -84,8 +84,7 @@ fn calls(one: u64, sixteen: u64) -> Vec<usize> {
     assert_eq!(asked, [1, 16]);
     let mut bench = Bench::with_lane(lane.unwrap(), sums, 2, |_, _| {});
     bench.warm_up(200);
-    let rows = bench.sums[0].rows.lock().clone();
-    rows
+    std::mem::take(&mut *bench.sums[0].rows.lock())
 }
 
 #[test]

@@ -174,12 +174,13 @@ async fn repair(
 ) -> Result<(), Failure> {
     let Missed { number, first, count, available, received } = missed;
     let subscription_id = layout.subscriptions[number].id;
-    let mut lost = count.saturating_sub(REPUBLISH_MAX);
-    if lost > 0 {
-        layout.subscriptions[number].sequence.data(ahead(first, lost - 1));
+    let too_old = count.saturating_sub(REPUBLISH_MAX);
+    if too_old > 0 {
+        layout.subscriptions[number].sequence.data(ahead(first, too_old - 1));
     }
+    let mut lost = too_old;
     let mut repaired = Ok(());
-    for step in lost..count {
+    for step in too_old..count {
         let sequence_number = ahead(first, step);
         let hopeless = !available.is_empty() && !available.contains(&sequence_number);
         let repeated = match hopeless {
