@@ -104,12 +104,12 @@ class Process:
 class Gateway(Process):
     """`resonance run`, with the addresses of its servers and its status."""
 
-    def __init__(self, plant, opcua=False):
+    def __init__(self, plant, opcua=False, grpc=False):
         self.started = time.monotonic()
         super().__init__(RESONANCE, "run", plant)
         self.urls = {}
-        for _ in range(2 if opcua else 1):
-            found = self.line(r"^(opcua|http) server at (\S+)")
+        for _ in range(1 + opcua + grpc):
+            found = self.line(r"^(opcua|http|grpc) server at (\S+)")
             self.urls[found[1]] = found[2]
 
     def status(self):

@@ -28,7 +28,7 @@ def mean_of_window(folder, features, samples):
     return write(folder, "mean-of-window", nodes, [axes, flat], shape, ["N", 1], samples=samples)
 
 
-def perceptron(folder, widths, samples=None):
+def perceptron(folder, widths, samples=None, name=None):
     """A multi-layer perceptron with random weights, relu between the layers."""
     random = np.random.default_rng(7)
     nodes, weights, last = [], [], "x"
@@ -43,7 +43,7 @@ def perceptron(folder, widths, samples=None):
         if not final:
             nodes.append(helper.make_node("Relu", [gemm], [f"r{at}"]))
         last = f"r{at}"
-    name = "mlp-" + "-".join(map(str, widths))
+    name = name or "mlp-" + "-".join(map(str, widths))
     shapes = ["N", widths[0]], ["N", widths[-1]]
     return write(folder, name, nodes, weights, *shapes, samples=samples)
 
@@ -95,15 +95,17 @@ def manifest(name, shape_in, shape_out, samples):
 
 
 def plant(folder, url=None, assets=0, points_each=0, model=None, trigger=None, opcua=False,
-          broker=None, served=None, **source):
+          broker=None, served=(), grpc=False, **source):
     """Writes plant.toml: assets of points of the simulated load, each judged by one model."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["[server.http]", 'listen = "127.0.0.1:0"', 'anonymous = "operate"']
     if opcua:
         lines += ["[server.opcua]", 'listen = "127.0.0.1:0"', "allow_anonymous = true",
                   "allow_none = true"]
-    if served:
-        lines += ["[[model]]", f'folder = "{served}"']
+    if grpc:
+        lines += ["[server.grpc]", 'listen = "127.0.0.1:0"', 'anonymous = "operate"']
+    for package in served:
+        lines += ["[[model]]", f'folder = "{package}"']
     if broker:
         lines += ["[[sink]]", 'id = "mes"', 'type = "mqtt"', f'url = "{broker}"']
     if url:

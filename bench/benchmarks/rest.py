@@ -31,7 +31,7 @@ def measure(folder, options):
     path = f"/v2/models/{package.name}/infer"
     requests = {form: request(folder, form) for form in (JSON, BINARY)}
     with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(Gateway(packages.plant(folder / "plant", served=package)))
+        ours = stack.enter_context(Gateway(packages.plant(folder / "plant", served=[package])))
         address = ours.urls["http"].removeprefix("http://")
         servers = {(JSON, "ours"): (ours, address), (BINARY, "ours"): (ours, address)}
         for form in requests:
@@ -135,12 +135,12 @@ def alternate(servers, path, requests, seconds, rounds):
     return {name: {at: median(each) for at, each in one.items()} for name, one in found.items()}
 
 
-def start_mlserver(folder, package):
+def start_mlserver(folder, package, grpc_port=None):
     model = folder / package.name
     model.mkdir(parents=True)
     port = free_port()
     (folder / "settings.json").write_text(json.dumps({
-        "host": "127.0.0.1", "http_port": port, "grpc_port": free_port(),
+        "host": "127.0.0.1", "http_port": port, "grpc_port": grpc_port or free_port(),
         "metrics_port": free_port(), "parallel_workers": 0, "debug": False,
         "logging_settings": None,
     }))

@@ -7,9 +7,11 @@
 //! resonance-bench spool RESULTS BROKER_URL                      result spool and MQTT sink
 //! resonance-bench requests HOST:PORT PATH BODY_FILE SECONDS CONNECTIONS [HEADER]...
 //!                                                               HTTP requests
+//! resonance-bench calls HOST:PORT PATH SECONDS CONNECTIONS MESSAGE_FILE...   gRPC calls
 //! resonance-bench echo ANSWER_BYTES                             an empty HTTP server
 //! ```
 
+mod calls;
 mod echo;
 mod reads;
 mod requests;
@@ -21,7 +23,8 @@ use std::time::Duration;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "resonance-bench windows | reads | spool | requests | echo; see its source";
+const USAGE: &str =
+    "resonance-bench windows | reads | spool | requests | calls | echo; see its source";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +53,13 @@ fn run(arguments: &[&str]) -> Result<serde_json::Value, Failure> {
             let message = requests::message(address, path, headers, &std::fs::read(body)?);
             let duration = Duration::from_secs_f64(seconds.parse()?);
             requests::requests(address, &message, duration, connections.parse()?)
+        }
+        ["calls", address, path, seconds, connections, messages @ ..] => {
+            let read =
+                |file: &&str| std::fs::read(file).map_err(|error| format!("{file}: {error}"));
+            let messages = messages.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            let duration = Duration::from_secs_f64(seconds.parse()?);
+            calls::calls(address, path, &messages, duration, connections.parse()?)
         }
         ["echo", answer_bytes] => echo::echo(answer_bytes.parse()?),
         _ => Err(USAGE.into()),
