@@ -26,7 +26,7 @@ onnxruntime:
 peers: $(PEERS)/.installed
 $(PEERS)/.installed: tests/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r tests/peers/requirements.txt
+	$(PEERS)/bin/pip install --quiet --no-compile --disable-pip-version-check -r tests/peers/requirements.txt
 	@touch $@
 
 mosquitto:
