@@ -11,7 +11,8 @@ use resonance_gateway::spool::Spool;
 use resonance_gateway::status::SinkCounters;
 use resonance_plant::result::{Latency, OutputValue, WindowRef};
 use resonance_plant::{
-    Clock, EventSink, ModelCategory, ModelUsed, ResultId, ResultRecord, Status, SystemClock, Value,
+    Clock, EventSink, ModelCategory, ModelUsed, Qualifier, ResultId, ResultRecord, Status,
+    SystemClock, Value,
 };
 
 use crate::Failure;
@@ -145,8 +146,10 @@ fn record(clock: &dyn Clock) -> ResultRecord {
         point: None,
         value: Value::Float(0.125 * at as f64),
         label: None,
+        quantity: None,
         unit: None,
         semantic_id: None,
+        qualifier: Qualifier::default(),
         uncertainty: None,
         status: Status::GOOD,
     };
@@ -155,6 +158,8 @@ fn record(clock: &dyn Clock) -> ResultRecord {
         id: ResultId::derive("wear", "sha256", now, 0),
         deployment: "wear".into(),
         asset: "press-1".into(),
+        equipment_id: "acme/north/hall-1/line-2/press-1".into(),
+        physical_asset_id: Some("SN-7".into()),
         category: ModelCategory::ALL[0],
         model: Arc::new(ModelUsed {
             name: "mlp-32-64-64-4".into(),

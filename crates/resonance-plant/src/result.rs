@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ModelCategory, PointIndex, SemanticId, Status, Timestamp, Unit, Value};
+use crate::{
+    ModelCategory, PointIndex, Qualifier, QuantityKind, SemanticId, Status, Timestamp, Unit, Value,
+};
 
 /// A stable name of a result: the same for every delivery and every replay of the same input.
 ///
@@ -116,12 +118,18 @@ pub struct OutputValue {
     /// The name of the class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<Arc<str>>,
+    /// What is measured; `None` for states and texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<QuantityKind>,
     /// In which unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
     /// What it means.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub semantic_id: Option<SemanticId>,
+    /// Which component of the asset it is about.
+    #[serde(skip_serializing_if = "Qualifier::is_none")]
+    pub qualifier: Qualifier,
     /// How sure the model is of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<Uncertainty>,
@@ -149,6 +157,11 @@ pub struct ResultRecord {
     pub deployment: Arc<str>,
     /// Which asset it is about.
     pub asset: Arc<str>,
+    /// The role that asset has at its place: enterprise / site / area / work center / work unit.
+    pub equipment_id: Arc<str>,
+    /// The machine that filled the role; a swap ends what was learned on the old one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub physical_asset_id: Option<Arc<str>>,
     /// What kind of model: fixes the meaning of the outputs.
     pub category: ModelCategory,
     /// Exactly which model.

@@ -179,6 +179,13 @@ pub struct Meaning {
     pub unit: Option<Unit>,
 }
 
+impl Meaning {
+    /// What is measured: as it says, or as its unit tells.
+    pub fn quantity(&self) -> Option<QuantityKind> {
+        self.quantity.or(self.unit.map(Unit::quantity))
+    }
+}
+
 /// A tensor: row-major elements, little-endian, aligned for every element type.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tensor {

@@ -95,9 +95,12 @@ impl Deployment {
             })
             .collect();
         let paths = inputs.iter().map(|input| plant.path(input.binding.point).into()).collect();
+        let asset = plant.assets.get(plan.asset);
         let frame = Frame {
             deployment: Arc::clone(&plan.id),
             asset: Arc::clone(&face.asset),
+            equipment_id: asset.map_or_else(|| "".into(), |asset| Arc::clone(&asset.equipment_id)),
+            physical_asset_id: asset.and_then(|asset| asset.physical_asset_id.clone()),
             points: paths,
             valid_for,
             budget_us: manifest.latency_budget_us.unwrap_or(0),

@@ -65,8 +65,10 @@ fn empty(element: &OutputElement, point: PointIndex, status: Status) -> OutputVa
         point: Some(point),
         value: Value::Empty,
         label: None,
+        quantity: element.meaning.quantity(),
         unit: element.meaning.unit,
         semantic_id: Some(element.meaning.semantic_id.clone()),
+        qualifier: element.meaning.qualifier.clone(),
         uncertainty: None,
         status,
     }
@@ -79,6 +81,10 @@ pub struct Frame {
     pub deployment: Arc<str>,
     /// The asset.
     pub asset: Arc<str>,
+    /// The role of the asset at its place.
+    pub equipment_id: Arc<str>,
+    /// The machine that fills the role.
+    pub physical_asset_id: Option<Arc<str>>,
     /// The paths of the inputs, in binding order.
     pub points: Arc<[Arc<str>]>,
     /// How long an answer holds.
@@ -122,6 +128,8 @@ pub fn record(
         id: ResultId::derive(&frame.deployment, &model.digest, facts.to, facts.sequence),
         deployment: Arc::clone(&frame.deployment),
         asset: Arc::clone(&frame.asset),
+        equipment_id: Arc::clone(&frame.equipment_id),
+        physical_asset_id: frame.physical_asset_id.clone(),
         category: manifest.category,
         model: Arc::clone(model),
         sequence: facts.sequence,

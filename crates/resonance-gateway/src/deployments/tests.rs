@@ -69,6 +69,7 @@ shape = [-1, 1]
 [[output.value]]
 name = "sum"
 semantic_id = "urn:test:sum"
+qualifier = "X"
 unit = "WTT"
 quantity = "power"
 "#;
@@ -211,7 +212,7 @@ impl Bench {
         let asset = Asset {
             id: AssetId("mill".into()),
             equipment_id: "acme/mill".into(),
-            physical_asset_id: None,
+            physical_asset_id: Some("SN-7".into()),
             class: None,
             description: "".into(),
         };
@@ -395,6 +396,22 @@ fn hold_last_says_that_it_holds() {
     assert_eq!(held.status, Status::UNCERTAIN_LAST_USABLE_VALUE);
     assert_eq!(held.model.fallback, Some(FallbackUsed::HoldLast));
     assert_eq!((held.source_time, bench.told("deployment.fallback")), (ms(200), 1));
+}
+
+#[test]
+fn a_record_stands_alone_and_its_identity_is_that_of_role_machine_and_component() {
+    let mut bench = Bench::new(1, |_, _| {});
+    bench.warm_up(200);
+    let answer = bench.last();
+    bench.sums[0].fails.store(true, Ordering::Relaxed);
+    bench.power(300, 1.0);
+    let refusal = bench.last();
+    for record in [answer, refusal] {
+        let place = (&*record.equipment_id, record.physical_asset_id.as_deref());
+        assert_eq!(place, ("acme/mill", Some("SN-7")));
+        let output = &record.outputs[0];
+        assert_eq!((&*output.qualifier.0, output.quantity), ("X", Some(QuantityKind::Power)));
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use resonance_plant::result::{Latency, ModelUsed, OutputValue, WindowRef};
 use resonance_plant::{
-    Code, Event, EventSink, ManualClock, ModelCategory, ResultId, ResultRecord, Severity, Status,
-    Timestamp, Value,
+    Code, Event, EventSink, ManualClock, ModelCategory, Qualifier, ResultId, ResultRecord,
+    Severity, Status, Timestamp, Value,
 };
 
 use super::store::{ROW_BYTES, Row, Store};
@@ -22,6 +22,8 @@ fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
         id: ResultId::derive(deployment, "sha256:ab", end, sequence),
         deployment: deployment.into(),
         asset: "mill-1".into(),
+        equipment_id: "acme/north/hall-1/line-2/mill".into(),
+        physical_asset_id: Some("SN-7".into()),
         category: ModelCategory::ALL[0],
         model: Arc::new(ModelUsed {
             name: "wear".into(),
@@ -37,8 +39,10 @@ fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
             point: None,
             value: Value::Float(0.25),
             label: None,
+            quantity: None,
             unit: None,
             semantic_id: None,
+            qualifier: Qualifier::default(),
             uncertainty: None,
             status: Status::GOOD,
         }],

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use resonance_plant::{DataType, LastValues, PointIndex, Range, SemanticId, Unit, Value};
+use resonance_plant::{
+    DataType, LastValues, PointIndex, Qualifier, Range, SemanticId, Unit, Value,
+};
 
 /// The tree of objects and variables below the Objects folder. Node ids are string identifiers
 /// in the server's namespace; properties of a variable have its id, `/` and their name.
@@ -64,6 +66,8 @@ pub struct VariableSpec {
     pub labels: Arc<[Arc<str>]>,
     /// What it means.
     pub semantic_id: Option<SemanticId>,
+    /// Which component it belongs to.
+    pub qualifier: Qualifier,
 }
 
 impl VariableSpec {
@@ -79,6 +83,7 @@ impl VariableSpec {
             range: None,
             labels: Arc::from([]),
             semantic_id: None,
+            qualifier: Qualifier::default(),
         }
     }
 }
@@ -153,15 +158,17 @@ pub(crate) enum Property {
     EnumValues,
     ValueAsText,
     SemanticId,
+    Qualifier,
 }
 
 impl Property {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::EngineeringUnits,
         Self::EuRange,
         Self::EnumValues,
         Self::ValueAsText,
         Self::SemanticId,
+        Self::Qualifier,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -171,6 +178,7 @@ impl Property {
             Self::EnumValues => "EnumValues",
             Self::ValueAsText => "ValueAsText",
             Self::SemanticId => "SemanticId",
+            Self::Qualifier => "Qualifier",
         }
     }
 
@@ -187,6 +195,7 @@ impl Variable {
             Property::EuRange => spec.range.is_some(),
             Property::EnumValues | Property::ValueAsText => self.is_multi_state(),
             Property::SemanticId => spec.semantic_id.is_some(),
+            Property::Qualifier => !spec.qualifier.is_none(),
         }
     }
 

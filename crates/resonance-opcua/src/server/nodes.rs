@@ -324,7 +324,7 @@ impl Nodes {
             Some(Property::EuRange) => (DataTypeId::Range, -1),
             Some(Property::EnumValues) => (DataTypeId::EnumValueType, 1),
             Some(Property::ValueAsText) => (DataTypeId::LocalizedText, -1),
-            Some(Property::SemanticId) => (DataTypeId::String, -1),
+            Some(Property::SemanticId | Property::Qualifier) => (DataTypeId::String, -1),
         };
         let changes = at.1.is_none() && !matches!(spec.reading, Reading::Fixed(_));
         match attribute {
@@ -482,6 +482,7 @@ fn property_value(variable: &Variable, property: Property) -> Variant {
             .semantic_id
             .as_ref()
             .map_or(Variant::Empty, |id| Variant::String(UAString::from(id.as_str()))),
+        Property::Qualifier => Variant::String(UAString::from(&*spec.qualifier.0)),
         Property::ValueAsText => Variant::Empty,
     }
 }

@@ -216,6 +216,7 @@ impl MachineSpec {
             range: channel.range,
             labels: Arc::clone(&channel.labels),
             semantic_id: channel.semantic_id.clone(),
+            qualifier: channel.qualifier.clone(),
         }
     }
 }

@@ -233,6 +233,7 @@ fn plant() -> Plant {
     points[0].range = Some(Range { low: 0.0, high: 150.0 });
     points[4].semantic_id = Some(SemanticId::parse("0173-1#02-AAH996#003").unwrap());
     points[0].semantic_id = Some(SemanticId::parse("urn:resonance:spindle:load").unwrap());
+    points[0].qualifier = "X".into();
     points[1].unit = Unit::from_code("CEL");
     points[2].labels = ["idle", "cutting", "fault"].map(Arc::from).into();
     let asset = Asset {
@@ -360,6 +361,7 @@ async fn scada_finds_units_ranges_labels_and_deployments() {
         assert_eq!(entry["parent"], 17_594, "the standard folder of dictionaries");
         assert_eq!(entry["dictionary"], json!([variable]), "what has that meaning");
     }
+    assert_eq!((&load["Qualifier"], &coolant["Qualifier"]), (&json!("X"), &Json::Null));
 
     assert_eq!(coolant["type"], "AnalogUnitType");
     assert_eq!(coolant["data"]["type"], "Float");

@@ -7,7 +7,8 @@ use resonance_plant::result::{
     FallbackUsed, Latency, ModelUsed, OutputValue, Uncertainty, WindowRef,
 };
 use resonance_plant::{
-    ModelCategory, ResultId, ResultRecord, SemanticId, Status, Timestamp, Unit, Value,
+    ModelCategory, Qualifier, QuantityKind, ResultId, ResultRecord, SemanticId, Status, Timestamp,
+    Unit, Value,
 };
 use serde_json::{Value as Json, json};
 
@@ -23,8 +24,10 @@ pub fn record(sequence: u64) -> ResultRecord {
         point: None,
         value: Value::Float(0.185),
         label: None,
+        quantity: Some(QuantityKind::Length),
         unit: Unit::from_code("MMT"),
         semantic_id: SemanticId::parse("https://resonance.dev/semantics/flank-wear").ok(),
+        qualifier: "spindle-1".into(),
         uncertainty: Some(Uncertainty { low: 0.171, high: 0.203, coverage: 0.9 }),
         status: Status::GOOD,
     };
@@ -32,8 +35,10 @@ pub fn record(sequence: u64) -> ResultRecord {
         name: "tool_state".into(),
         value: Value::Int(1),
         label: Some("worn".into()),
+        quantity: None,
         unit: None,
         semantic_id: None,
+        qualifier: Qualifier::default(),
         uncertainty: None,
         ..wear.clone()
     };
@@ -41,6 +46,8 @@ pub fn record(sequence: u64) -> ResultRecord {
         id: ResultId::derive("tool-wear", &digest, end, sequence),
         deployment: "tool-wear".into(),
         asset: "line 1/mill-1".into(),
+        equipment_id: "acme/north/hall-1/line 1/mill-1".into(),
+        physical_asset_id: Some("SN-20871".into()),
         category: ModelCategory::PredictiveMaintenance,
         model: std::sync::Arc::new(ModelUsed {
             name: "cnc-tool-wear".into(),
@@ -131,6 +138,8 @@ fn every_field_is_in_the_schema_and_in_the_document() {
     }
     let categories: Vec<Json> = ModelCategory::ALL.iter().map(|c| c.name().into()).collect();
     assert_eq!(schema["properties"]["category"]["enum"], Json::Array(categories));
+    let kinds: Vec<Json> = QuantityKind::ALL.iter().map(|kind| json!(kind)).collect();
+    assert_eq!(schema["$defs"]["output"]["properties"]["quantity"]["enum"], Json::Array(kinds));
 }
 
 #[test]
@@ -174,6 +183,7 @@ fn a_foreign_validator_accepts_results_and_refuses_what_is_none() {
         with(|r| r.status = Status::UNCERTAIN_LAST_USABLE_VALUE),
         with(|r| r.status = Status(0x8123_0480)),
         with(|r| r.outputs.clear()),
+        with(|r| r.physical_asset_id = None),
     ];
     let broken = |path: &str, value: Json| {
         let mut json = serde_json::to_value(record(7)).unwrap();
@@ -185,6 +195,10 @@ fn a_foreign_validator_accepts_results_and_refuses_what_is_none() {
         broken("/sequence", json!(0)),
         broken("/category", json!("magic")),
         broken("/status", json!("Good")),
+        broken("/equipment_id", json!(null)),
+        broken("/physical_asset_id", json!("")),
+        broken("/outputs/0/quantity", json!("magic")),
+        broken("/outputs/0/qualifier", json!("")),
         broken("/computed_at", json!("yesterday")),
         broken("/outputs/0/value", json!({})),
         broken("/outputs/0/uncertainty/coverage", json!(1.5)),

@@ -56,6 +56,8 @@ async fn a_foreign_client_browses_the_cnc_and_reads_units_and_times() {
         assert!((-1.0..DEADLINE.as_secs_f64()).contains(&age), "{id}: source time off by {age} s");
         let semantic_id = channel.semantic_id.as_ref().unwrap().as_str();
         assert_eq!(variable["properties"]["SemanticId"], semantic_id, "{id}");
+        let qualifier = variable["properties"]["Qualifier"].as_str().unwrap_or_default();
+        assert_eq!(qualifier, &*channel.qualifier.0, "{id}");
         if let Some(unit) = channel.unit {
             let told = &variable["properties"]["EngineeringUnits"];
             assert_eq!(told["id"], unit.ua_unit_id(), "{id}");

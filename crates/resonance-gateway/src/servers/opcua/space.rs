@@ -32,6 +32,7 @@ pub(super) fn address_space(
             range: point.range,
             labels: Arc::clone(&point.labels),
             semantic_id: point.semantic_id.clone(),
+            qualifier: point.qualifier.clone(),
         };
         let variable = space.add_variable(assets.get(point.asset).copied(), spec)?;
         board.add_identity(&mut space, variable, (index, &path))?;

@@ -21,13 +21,13 @@ impl Resolver<'_, '_> {
             file.sources.iter().enumerate().map(|(at, source)| (source.id(), at)).collect();
         let mut by_source: SourcePoints = vec![Vec::new(); file.sources.len()];
         for (at, asset) in file.assets.iter().enumerate() {
-            let equipment = asset.equipment_id.clone();
+            let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
             self.plant.assets.push(Asset {
                 id: AssetId(asset.id.as_str().into()),
-                equipment_id: equipment
+                equipment_id: said(&asset.equipment_id)
                     .unwrap_or_else(|| file.plant.equipment_id(&asset.id))
                     .into(),
-                physical_asset_id: asset.physical_asset_id.as_deref().map(Into::into),
+                physical_asset_id: said(&asset.physical_asset_id).map(Into::into),
                 class: asset.class,
                 description: asset.description.as_str().into(),
             });
@@ -123,7 +123,7 @@ fn output_point(
         asset,
         name: format!("{deployment}.{}", value.name).into(),
         data_type: if labelled { DataType::Int64 } else { value_type(element) },
-        quantity: value.meaning.quantity.or(value.meaning.unit.map(|unit| unit.quantity())),
+        quantity: value.meaning.quantity(),
         unit: value.meaning.unit,
         range: value.range.map(|[low, high]| Range { low, high }),
         interpolation: if labelled { Interpolation::Category } else { Interpolation::Step },

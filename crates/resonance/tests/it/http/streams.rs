@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use resonance_plant::result::WindowRef;
 use resonance_plant::{
-    Code, Event, EventSink, Latency, ModelCategory, ModelUsed, OutputValue, ResultId, ResultRecord,
-    Status, Value,
+    Code, Event, EventSink, Latency, ModelCategory, ModelUsed, OutputValue, Qualifier, ResultId,
+    ResultRecord, Status, Value,
 };
 
 use super::client::Client;
@@ -17,8 +17,10 @@ fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
         point: None,
         value: Value::Float(0.25),
         label: None,
+        quantity: None,
         unit: None,
         semantic_id: None,
+        qualifier: Qualifier::default(),
         uncertainty: None,
         status: Status::GOOD,
     };
@@ -41,6 +43,8 @@ fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
         id: ResultId::derive(deployment, "sha256:00", now(), sequence),
         deployment: deployment.into(),
         asset: "mill".into(),
+        equipment_id: "acme/north/hall-1/line-2/mill".into(),
+        physical_asset_id: Some("SN-7".into()),
         category: ModelCategory::SoftSensor,
         model: Arc::new(model),
         sequence,
@@ -111,6 +115,7 @@ fn results_are_streamed_with_ids_and_a_cut_stream_goes_on_where_it_was() {
     assert_eq!((first.event.as_str(), &first.data["sequence"]), ("result", &1.into()));
     assert_eq!(first.data["id"], record("wear", 1).id.to_string());
     assert_eq!(first.data["outputs"][0]["value"], 0.25);
+    assert_eq!(first.data, serde_json::to_value(&*record("wear", 1)).unwrap(), "every field");
     drop(stream);
 
     fixture.results.publish(record("wear", 2));
