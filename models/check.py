@@ -155,6 +155,8 @@ def check_turbofan(check, quick):
     data = turbofan.shared() / "data" / "turbofan"
     if not data.is_dir():
         return check.skip(f"figures of turbofan-rul: {data} is absent; set RESONANCE_SHARED")
+    stated, actual = manifest["training"]["held_out"], turbofan.held_out(turbofan.load())
+    check.that(stated == actual, f"turbofan-rul: held_out is {stated}, by the split {actual}")
     if quick:
         return check.skip("figures of turbofan-rul: --quick")
     names = {(turbofan.semantic_id(sensor[0]), ""): sensor[0] for sensor in turbofan.SENSORS}

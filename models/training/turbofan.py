@@ -77,6 +77,12 @@ def split(units):
     return pick(order[:70]), pick(order[70:80]), pick(order[80:])
 
 
+def held_out(units):
+    """The numbers of the units to judge by, as the manifest names them."""
+    _, _, judged = split(units)
+    return [str(number) for number, _ in judged]
+
+
 def table(units, spec):
     """Features, remaining cycles (clipped) and the place of the unit, for every full window."""
     features, remaining, owner = [], [], []

@@ -6,6 +6,7 @@ Reads the data from ../shared (or RESONANCE_SHARED). Everything is seeded: train
 the same files.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def golden_rows():
     return rows
 
 
-def manifest(figures):
+def manifest(figures, held_out):
     features = [(turbofan.meaning(name), statistics) for name, statistics in SPEC]
     columns = sum(len(statistics) for _, statistics in SPEC)
     half_width, coverage = figures["interval_half_width_cycles"], figures["interval_coverage"]
@@ -91,6 +92,7 @@ valid_for_ms = 60000
 [training]
 data = "simulated"
 dataset = "C-MAPSS FD001 training set, 100 run-to-failure units, simulated by NASA; split by unit: 70 to train, 10 to calibrate the interval, 20 to judge"
+held_out = {json.dumps(held_out)}
 
 [training.figures]
 {package.figures_toml(figures)}
@@ -174,7 +176,8 @@ def main():
     runner = package.session(model.SerializeToString())
     figures = turbofan.judge(lambda x: runner.run(None, {"features": x})[0].ravel(), SPEC)
     vectors = package.golden(model.SerializeToString(), golden_rows())
-    package.write(FOLDER, model, manifest(figures), vectors, card(figures))
+    text = manifest(figures, turbofan.held_out(turbofan.load()))
+    package.write(FOLDER, model, text, vectors, card(figures))
     print(f"turbofan-rul: {figures}; ONNX Runtime within {difference:.1e} of scikit-learn")
 
 

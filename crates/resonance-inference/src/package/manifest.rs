@@ -69,6 +69,10 @@ pub struct Training {
     /// Which data set, how it was split.
     #[serde(default)]
     pub dataset: String,
+    /// The parts of the data set (machines, runs) that the model never saw and that its figures
+    /// were taken on, as the data set names them.
+    #[serde(default)]
+    pub held_out: Vec<String>,
     /// Figures on data the model never saw, as the card states them: name → value.
     #[serde(default)]
     pub figures: BTreeMap<String, f64>,

@@ -7,3 +7,6 @@ mod scene;
 
 pub(crate) use readers::{Readers, Served};
 pub(crate) use scene::{Recorded, Scene, SceneError};
+
+#[cfg(test)]
+mod tests;
