@@ -34,7 +34,8 @@ mosquitto:
 
 # With the second engine, which takes minutes to build and which `make demo` goes without.
 test: onnxruntime peers mosquitto
-	cargo test --profile $(PROFILE) --workspace --features resonance/tract --no-fail-fast
+	tools/test --profile $(PROFILE) --features resonance/tract
+	$(MAKE) --no-print-directory models-check
 
 lint:
 	cargo fmt --check

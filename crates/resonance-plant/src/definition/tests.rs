@@ -1,3 +1,6 @@
+#[path = "../../../../tests/required.rs"]
+mod required;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -35,12 +38,17 @@ fn every_category_is_what_its_file_is_called_and_asks_for_something() {
     }
 }
 
-fn reference() -> Option<PathBuf> {
+fn reference(test: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("RESONANCE_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
         PathBuf::from,
     );
-    Some(shared.join("reference")).filter(|folder| folder.is_dir())
+    let folder = shared.join("reference");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    required::skip(test, "shared", &format_args!("no {}; set RESONANCE_SHARED", folder.display()));
+    None
 }
 
 /// The value of an attribute in an XML tag.
@@ -103,10 +111,7 @@ fn vda_has(folder: &Path, path: &str) -> bool {
 
 #[test]
 fn names_that_are_said_to_be_found_are_there() {
-    let Some(folder) = reference() else {
-        eprintln!("SKIPPED names_that_are_said_to_be_found_are_there: no ../shared/reference");
-        return;
-    };
+    let Some(folder) = reference("names_that_are_said_to_be_found_are_there") else { return };
     let mut read: BTreeMap<&str, (String, BTreeSet<String>)> = BTreeMap::new();
     let mut missing = Vec::new();
     for class in EquipmentClass::ALL {
@@ -138,10 +143,7 @@ fn names_that_are_said_to_be_found_are_there() {
 
 #[test]
 fn isa95_elements_are_those_of_b2mml() {
-    let Some(folder) = reference() else {
-        eprintln!("SKIPPED isa95_elements_are_those_of_b2mml: no ../shared/reference");
-        return;
-    };
+    let Some(folder) = reference("isa95_elements_are_those_of_b2mml") else { return };
     let text: String = std::fs::read_dir(folder.join("b2mml"))
         .unwrap()
         .filter_map(|entry| {

@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::needs::has_engine;
+
 /// A package of the project.
 fn package() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tool-wear")
@@ -26,16 +28,6 @@ fn model(arguments: &[&str], folder: &Path) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
-}
-
-/// Whether the machine has ONNX Runtime; says so where not.
-fn has_engine(test: &str) -> bool {
-    let (code, _, error) = model(&["run"], &package());
-    let absent = code == 1 && error.contains("no ONNX Runtime library");
-    if absent {
-        eprintln!("SKIPPED {test}: {error}");
-    }
-    !absent
 }
 
 #[test]

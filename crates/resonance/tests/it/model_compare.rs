@@ -6,16 +6,17 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::needs::skip;
 use crate::peers::{Peer, python, workspace};
 
 /// The models, and a command line to hold against them.
 struct Models(tempfile::TempDir);
 
 impl Models {
-    /// `None`, and a line on stderr, where Python, ONNX Runtime or (if needed) tract is absent.
+    /// `None` where Python, ONNX Runtime or (if needed) tract is absent.
     fn made(test: &str, needs_tract: bool) -> Option<Self> {
         if needs_tract && !cfg!(feature = "tract") {
-            eprintln!("SKIPPED {test}: built without tract; add --features resonance/tract");
+            skip(test, "tract", &"built without tract; add --features resonance/tract");
             return None;
         }
         let python = python(test)?;
@@ -26,7 +27,7 @@ impl Models {
         let models = Self(folder);
         let known = models.compared("mlp.onnx", &[]);
         if known["engines"][0]["absent"] == true {
-            eprintln!("SKIPPED {test}: {}", known["engines"][0]["problem"]);
+            skip(test, "onnxruntime", &known["engines"][0]["problem"]);
             return None;
         }
         Some(models)

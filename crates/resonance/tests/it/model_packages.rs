@@ -1,10 +1,6 @@
 //! The committed model packages: the gateway reads them, and computes from the machine's values
 //! exactly the features that the models were trained on.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use resonance_inference::engines::onnxruntime::OnnxRuntime;
 use resonance_inference::outputs::OutputPlan;
 use resonance_inference::package::manifest::FeatureSpec;
 use resonance_inference::package::{GoldenVector, VerifiedModel, load};
@@ -15,25 +11,11 @@ use resonance_proof::PackageLimits;
 use resonance_simulate::cnc::{CHANNELS, CncPhysics, Relations};
 use resonance_simulate::replay::{Recording, ReplayOptions};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use crate::needs::{engine, shared, workspace};
 
 fn package(name: &str) -> VerifiedModel {
-    load(&root().join("models").join(name), &PackageLimits::default())
+    load(&workspace().join("models").join(name), &PackageLimits::default())
         .unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Data that is not part of the project; `None` and loudly where it is absent.
-fn shared(test: &str, file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("RESONANCE_SHARED")
-        .map_or_else(|| root().join("../shared"), PathBuf::from);
-    let path = folder.join(file);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED {test}: {} is absent; set RESONANCE_SHARED", path.display());
-    None
 }
 
 /// The number after a word in the parts of a golden vector's name: "late; unit 5; cycle 258".
@@ -134,44 +116,50 @@ fn column_of(sidecar: &toml::Table, feature: &FeatureSpec) -> usize {
 #[test]
 fn remaining_life_is_trained_on_what_the_gateway_computes() {
     let test = "remaining_life_is_trained_on_what_the_gateway_computes";
-    let Some(data) = shared(test, "data/turbofan/train_FD001.txt") else { return };
-    let table = std::fs::read_to_string(data).unwrap();
-    let rows: Vec<Vec<f64>> = table
-        .lines()
-        .map(|line| line.split_whitespace().map(|field| field.parse().unwrap()).collect())
-        .collect();
-    let sidecar: Arc<str> =
-        std::fs::read_to_string(root().join("models/turbofan-rul/replay.toml")).unwrap().into();
-    let sidecar: toml::Table = sidecar.parse().unwrap();
     let model = package("turbofan-rul");
+    let Some(data) = RunToFailure::read(test, &model) else { return };
     let window = model.manifest.window.unwrap();
     assert_eq!(window.period_ms, None, "by count");
     for vector in model.golden.iter() {
-        let unit = part(vector, "unit") as f64;
-        let cycles: Vec<&Vec<f64>> = rows.iter().filter(|row| row[0] == unit).collect();
+        let cycles = data.unit(part(vector, "unit") as f64);
         let end = part(vector, "cycle");
         let begin = end - window.samples as usize;
-        let samples: Vec<Vec<f64>> = model.manifest.inputs[0]
-            .features
-            .iter()
-            .map(|feature| {
-                let column = column_of(&sidecar, feature);
-                cycles[begin..end].iter().map(|row| row[column]).collect()
-            })
-            .collect();
-        assert_same_row(&model, vector, &samples);
+        assert_same_row(&model, vector, &data.samples(&cycles[begin..end]));
     }
 }
 
-/// The model loaded by ONNX Runtime; `None` and loudly where the library is absent.
-fn program(test: &str, model: &VerifiedModel) -> Option<Box<dyn Program>> {
-    match OnnxRuntime::find() {
-        Ok(engine) => Some(engine.load(model, &Limits::default()).unwrap()),
-        Err(error) => {
-            eprintln!("SKIPPED {test}: {error}");
-            None
-        }
+/// The run-to-failure table as the machine it is replayed by serves it: rows, and which of their
+/// columns each feature is.
+struct RunToFailure {
+    rows: Vec<Vec<f64>>,
+    columns: Vec<usize>,
+}
+
+impl RunToFailure {
+    fn read(test: &str, model: &VerifiedModel) -> Option<Self> {
+        let table = std::fs::read_to_string(shared(test, "data/turbofan/train_FD001.txt")?);
+        let row = |line: &str| line.split_whitespace().map(|f| f.parse().unwrap()).collect();
+        let rows = table.unwrap().lines().map(row).collect();
+        let sidecar = workspace().join("models/turbofan-rul/replay.toml");
+        let sidecar: toml::Table = std::fs::read_to_string(sidecar).unwrap().parse().unwrap();
+        let features = model.manifest.inputs[0].features.iter();
+        Some(Self { rows, columns: features.map(|feature| column_of(&sidecar, feature)).collect() })
     }
+
+    fn unit(&self, unit: f64) -> Vec<&[f64]> {
+        self.rows.iter().filter(|row| row[0] == unit).map(Vec::as_slice).collect()
+    }
+
+    /// The samples of each feature in these cycles.
+    fn samples(&self, cycles: &[&[f64]]) -> Vec<Vec<f64>> {
+        let of = |column: &usize| cycles.iter().map(|row| row[*column]).collect();
+        self.columns.iter().map(of).collect()
+    }
+}
+
+/// The model loaded by ONNX Runtime.
+fn program(test: &str, model: &VerifiedModel) -> Option<Box<dyn Program>> {
+    Some(engine(test)?.load(model, &Limits::default()).unwrap())
 }
 
 #[test]
@@ -183,6 +171,41 @@ fn onnx_runtime_reproduces_the_golden_vectors_of_the_packages() {
         let report = verify_golden(program.as_ref(), &model).unwrap();
         assert_eq!(report.vectors, model.golden.len());
     }
+}
+
+/// Every window of every unit that the package holds out, through the gateway's own arithmetic:
+/// the error is the stated one, and no more than 17 cycles.
+#[test]
+fn remaining_life_of_units_it_never_saw_is_as_good_as_stated() {
+    let test = "remaining_life_of_units_it_never_saw_is_as_good_as_stated";
+    let model = package("turbofan-rul");
+    let Some(data) = RunToFailure::read(test, &model) else { return };
+    let Some(program) = program(test, &model) else { return };
+    let mut session = program.session().unwrap();
+    let outputs = OutputPlan::new(&model.manifest);
+    let output = outputs.elements().next().unwrap();
+    let (longest, interval) = (output.range.unwrap()[1], output.interval.unwrap());
+    let window = model.manifest.window.unwrap().samples as usize;
+    let mut answers = TensorBuf::default();
+    let (mut squares, mut within, mut windows) = (0.0_f64, 0.0, 0.0);
+    for unit in &model.manifest.training.held_out {
+        let cycles = data.unit(unit.parse().unwrap());
+        for end in window..=cycles.len() {
+            let row = row_of(&model, &data.samples(&cycles[end - window..end]));
+            session.infer(&TensorBuf { tensors: vec![row] }, &mut answers).unwrap();
+            let answer = outputs.extract(&answers, 0, 0).unwrap().value.as_f64().unwrap();
+            let off = answer - ((cycles.len() - end) as f64).min(longest);
+            squares += off * off;
+            within += f64::from(off.abs() <= interval.half_width);
+            windows += 1.0;
+        }
+    }
+    let stated = &model.manifest.training.figures;
+    assert_eq!(windows, stated["windows_judged"]);
+    let rmse = (squares / windows).sqrt();
+    assert!(rmse <= 17.0 && rmse < 0.5 * stated["rmse_constant_cycles"], "{rmse} cycles");
+    assert!((rmse - stated["rmse_cycles"]).abs() < 0.01, "{rmse} cycles, stated otherwise");
+    assert!((within / windows - interval.coverage).abs() < 0.002, "{within} of {windows} within");
 }
 
 /// Machines that the model never saw, with tools of known wear: most answers lie within the
@@ -235,7 +258,7 @@ fn sidecars_describe_every_column_of_the_recordings() {
         let test = "sidecars_describe_every_column_of_the_recordings";
         let Some(file) = shared(test, file) else { return };
         let mut options = ReplayOptions::new(file);
-        options.describe = Some(root().join("models").join(folder).join("replay.toml"));
+        options.describe = Some(workspace().join("models").join(folder).join("replay.toml"));
         let recording = Recording::open(options).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(recording.spec().channels.len(), channels, "{folder}");
     }

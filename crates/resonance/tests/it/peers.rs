@@ -1,25 +1,27 @@
-//! Starts foreign peers written in Python, or says loudly that they are absent.
+//! Starts foreign peers written in Python.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// The root of the workspace.
-pub fn workspace() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    root.canonicalize().expect("the workspace exists while its tests run")
-}
+use serde_json::Value;
 
-/// The interpreter that has the peers' packages. `None`, and a line on stderr that names the
-/// test, where there is none.
-pub fn python(test: &str) -> Option<PathBuf> {
-    let configured = std::env::var_os("RESONANCE_PEERS_PYTHON").map(PathBuf::from);
-    let python = configured.unwrap_or_else(|| workspace().join(".cache/peers/bin/python"));
-    if python.exists() {
-        return Some(python);
-    }
-    eprintln!("SKIPPED {test}: no {}; run `make peers`", python.display());
-    None
+pub use crate::needs::{python, workspace};
+
+/// Whether a foreign validator finds each instance valid by the JSON Schema in a file.
+pub fn validate(test: &str, schema: &Path, instances: &[Value]) -> Option<Vec<bool>> {
+    let mut child = Command::new(python(test)?)
+        .arg(workspace().join("tests/peers/validate_json.py"))
+        .arg(schema)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = serde_json::to_string(instances).unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the validator ran");
+    Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
 /// A Python peer that obeys one JSON command a line. Killed when dropped.
@@ -31,7 +33,7 @@ pub struct Peer {
 
 impl Peer {
     /// Starts a script of `tests/peers` and returns it with the first line it prints.
-    pub fn start(python: &Path, script: &str, arguments: &[&str]) -> (Self, serde_json::Value) {
+    pub fn start(python: &Path, script: &str, arguments: &[&str]) -> (Self, Value) {
         let mut child = Command::new(python)
             .arg(workspace().join("tests/peers").join(script))
             .args(arguments)
@@ -47,7 +49,7 @@ impl Peer {
     }
 
     /// Gives a command and awaits that it was obeyed.
-    pub fn tell(&mut self, command: serde_json::Value) {
+    pub fn tell(&mut self, command: Value) {
         let line = format!("{command}\n");
         let commands = self.commands.as_mut().expect("commands are taken until the end");
         commands.write_all(line.as_bytes()).expect("the peer runs");
@@ -62,7 +64,7 @@ impl Peer {
     }
 
     /// The next line the peer prints.
-    pub fn answer(&mut self) -> serde_json::Value {
+    pub fn answer(&mut self) -> Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("the peer's output is text");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("the peer said {line:?}: {e}"))

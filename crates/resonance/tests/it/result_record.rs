@@ -1,8 +1,5 @@
 //! The JSON form of a result against its published schema and document.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use resonance_plant::result::{
     FallbackUsed, Latency, ModelUsed, OutputValue, Uncertainty, WindowRef,
 };
@@ -151,22 +148,6 @@ fn the_document_shows_a_true_example() {
     assert_eq!(example, serde_json::from_str::<Json>(&now).unwrap(), "today it is\n{now}");
 }
 
-/// Whether a foreign validator finds each instance valid.
-fn validate(test: &str, instances: &[Json]) -> Option<Vec<bool>> {
-    let mut child = Command::new(peers::python(test)?)
-        .arg(peers::workspace().join("tests/peers/validate_json.py"))
-        .arg(peers::workspace().join("docs/specs/result-record.schema.json"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let text = serde_json::to_string(instances).unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the validator ran");
-    Some(serde_json::from_slice(&output.stdout).unwrap())
-}
-
 #[test]
 fn a_foreign_validator_accepts_results_and_refuses_what_is_none() {
     let test = "result records and a foreign JSON Schema validator";
@@ -206,8 +187,9 @@ fn a_foreign_validator_accepts_results_and_refuses_what_is_none() {
         broken("/latency/total_us", json!(-1)),
         json!({}),
     ];
+    let schema = peers::workspace().join("docs/specs/result-record.schema.json");
     let all: Vec<Json> = valid.iter().chain(&invalid).cloned().collect();
-    let Some(verdicts) = validate(test, &all) else { return };
+    let Some(verdicts) = peers::validate(test, &schema, &all) else { return };
     let expected: Vec<bool> =
         valid.iter().map(|_| true).chain(invalid.iter().map(|_| false)).collect();
     assert_eq!(verdicts, expected);

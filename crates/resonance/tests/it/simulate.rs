@@ -1,7 +1,7 @@
 //! Simulated machines as a foreign client sees them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use resonance_simulate::cnc::{CncMachine, CncOptions, Movement};
@@ -10,7 +10,11 @@ use resonance_simulate::machine::{Endpoint, Running};
 use resonance_simulate::replay::{Recording, ReplayOptions};
 use serde_json::Value;
 
+use crate::needs::shared;
 use crate::peers::{Peer, python, workspace};
+
+/// A milling run, in the shared data.
+const MILL_RECORDING: &str = "data/cnc-mill/experiment_02.csv";
 
 /// Long enough for a Python client on a busy computer.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -75,17 +79,6 @@ async fn a_foreign_client_browses_the_cnc_and_reads_units_and_times() {
     machine.stop().await;
 }
 
-fn mill_recording(test: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("RESONANCE_SHARED").map(PathBuf::from);
-    let shared = shared.unwrap_or_else(|| workspace().join("../shared"));
-    let file = shared.join("data/cnc-mill/experiment_02.csv");
-    if !file.is_file() {
-        eprintln!("SKIPPED {test}: no {}; set RESONANCE_SHARED", file.display());
-        return None;
-    }
-    Some(file)
-}
-
 /// A row as served: one number a channel; states by their number.
 fn expected_rows(file: &Path, machine: &Running) -> Vec<Vec<f64>> {
     let text = std::fs::read_to_string(file).unwrap();
@@ -135,7 +128,7 @@ fn observed_rows(notifications: &[Value], ids: &[String]) -> Vec<Vec<f64>> {
 #[tokio::test]
 async fn a_recording_is_served_row_by_row_in_order() {
     let test = "a_recording_is_served_row_by_row_in_order";
-    let (Some(python), Some(file)) = (python(test), mill_recording(test)) else { return };
+    let (Some(python), Some(file)) = (python(test), shared(test, MILL_RECORDING)) else { return };
     let options = ReplayOptions {
         describe: Some(workspace().join("models/cnc-mill/replay.toml")),
         speed: 1.0,

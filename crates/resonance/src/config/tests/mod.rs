@@ -91,10 +91,6 @@ fn the_sound_file_and_the_example_are_valid() {
 #[test]
 fn the_example_with_all_its_options_is_valid_too() {
     let models = crate_folder().join("../../models");
-    if !models.join("tool-wear/model.toml").is_file() {
-        eprintln!("SKIPPED the_example_with_all_its_options_is_valid_too: no models/tool-wear");
-        return;
-    }
     let text = example_in_full();
     assert!(text.contains("\n[[deployment]]\n") && text.contains("\ndrop = \"oldest\"\n"));
     let plant = PlantText::from_memory(&models.join("../plant.toml"), text.as_str());

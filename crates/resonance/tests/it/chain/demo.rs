@@ -4,8 +4,9 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::gateway::{Gateway, eventually, has_engine, recordings, resonance};
+use super::gateway::{Gateway, eventually, has_engine, resonance};
 use crate::http::client::Client;
+use crate::needs::shared;
 
 fn summary(out: &str) -> Value {
     serde_json::from_str(out).unwrap_or_else(|error| panic!("{out:?}: {error}"))
@@ -38,7 +39,7 @@ fn the_demo_moves_data_through_every_stage() {
 #[test]
 fn the_demo_replays_recordings_beside_the_simulation() {
     let test = "the_demo_replays_recordings_beside_the_simulation";
-    let (true, Some(data)) = (has_engine(test), recordings(test)) else { return };
+    let (true, Some(data)) = (has_engine(test), shared(test, "data")) else { return };
     let mut command = resonance();
     command.args(["demo", "--duration", "10s", "--format", "json", "--data"]).arg(data);
     let demo = Gateway::start({

@@ -2,17 +2,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use resonance_inference::engines::onnxruntime::OnnxRuntime;
 use serde_json::Value;
 
 use crate::http::client::Client;
-use crate::peers::workspace;
+pub(super) use crate::needs::has_engine;
 
 /// Nothing here takes longer, even on a busy computer.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
@@ -20,26 +19,6 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 /// The binary, with nothing set yet.
 pub(super) fn resonance() -> Command {
     Command::new(env!("CARGO_BIN_EXE_resonance"))
-}
-
-/// Whether this computer has ONNX Runtime; says so where not.
-pub(super) fn has_engine(test: &str) -> bool {
-    let found = OnnxRuntime::find();
-    if let Err(error) = &found {
-        eprintln!("SKIPPED {test}: {error}");
-    }
-    found.is_ok()
-}
-
-/// Recorded data, which is no part of the project. `None`, and loudly, where it is absent.
-pub(super) fn recordings(test: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("RESONANCE_SHARED").map(PathBuf::from);
-    let data = shared.unwrap_or_else(|| workspace().join("../shared")).join("data");
-    if data.join("turbofan/train_FD001.txt").is_file() {
-        return Some(data);
-    }
-    eprintln!("SKIPPED {test}: no recordings in {}; set RESONANCE_SHARED", data.display());
-    None
 }
 
 /// Asks until something is there.
@@ -111,6 +90,12 @@ impl Gateway {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.child.wait().unwrap()
+    }
+
+    /// As Ctrl-C where the terminal hands it on.
+    pub(super) fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     }
 
     /// Waits for its end; returns the exit code and what it printed.

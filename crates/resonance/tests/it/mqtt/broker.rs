@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::needs::skip;
+
 /// A running broker. Killed when dropped.
 pub struct Broker {
     folder: tempfile::TempDir,
@@ -12,14 +14,14 @@ pub struct Broker {
     child: Option<Child>,
 }
 
-/// The broker's program. `None`, and a line on stderr that names the test, where there is none.
+/// The broker's program. `None` where there is none.
 fn program(test: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders =
         std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     let found = folders.map(|folder| folder.join("mosquitto")).find(|program| program.exists());
     if found.is_none() {
-        eprintln!("SKIPPED {test}: no mosquitto; run `apt-get install mosquitto`");
+        skip(test, "mosquitto", &"no mosquitto; run `apt-get install mosquitto`");
     }
     found
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use resonance_plant::{Code, Severity};
 
 use super::gateway::{Gateway, config};
+use crate::needs::skip;
 
 /// A file system of one megabyte in memory. Taken down when dropped.
 struct SmallDisk {
@@ -14,13 +15,13 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// `None`, and a line on stderr that names the test, where this process may not mount.
+    /// `None` where this process may not mount.
     fn mount(test: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         if mount(folder.path(), "size=1m") {
             return Some(Self { folder });
         }
-        eprintln!("SKIPPED {test}: no permission to mount a tmpfs; run as root");
+        skip(test, "root", &"no permission to mount a tmpfs; run as root");
         None
     }
 

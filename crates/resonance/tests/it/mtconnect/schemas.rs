@@ -1,6 +1,5 @@
 //! What the simulated agent sends, held against the standard's own schemas by an independent client.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use resonance_simulate::cnc::Movement;
@@ -8,26 +7,19 @@ use resonance_simulate::mtconnect::{CncAgentOptions, start_cnc};
 use resonance_wire::mtconnect::Version;
 use serde_json::Value;
 
-use crate::peers::{Peer, python, workspace};
+use crate::needs::shared;
+use crate::peers::{Peer, python};
+
+/// The schemas, in the shared data.
+const SCHEMAS: &str = "reference/mtconnect-xsd";
 
 /// Long enough to load five sets of schemas on a busy computer.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-fn schemas(test: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("RESONANCE_SHARED").map(PathBuf::from);
-    let shared = shared.unwrap_or_else(|| workspace().join("../shared"));
-    let folder = shared.join("reference/mtconnect-xsd");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED {test}: no {}; set RESONANCE_SHARED", folder.display());
-    None
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_independent_client_finds_the_agent_s_documents_valid_in_each_version() {
     const TEST: &str = "an_independent_client_finds_the_agent_s_documents_valid_in_each_version";
-    let (Some(python), Some(schemas)) = (python(TEST), schemas(TEST)) else { return };
+    let (Some(python), Some(schemas)) = (python(TEST), shared(TEST, SCHEMAS)) else { return };
     for version in ["1.8", "2.0", "2.2", "2.4", "2.7"] {
         let movement = Movement {
             start_cutting: true,
