@@ -1,8 +1,8 @@
 //! Where events go until there is a ledger: a bounded memory, live subscribers, and JSON lines.
 
+mod file;
+
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use resonance_plant::{Event, EventSink, Severity};
 use tokio::sync::broadcast;
 
+use self::file::EventFile;
 use crate::status::{Counter, EventsStatus};
 
 /// Events kept in memory.
@@ -54,34 +55,28 @@ impl EventLog {
         }
     }
 
-    /// A log that also appends each event as one line of JSON to a file.
+    /// A log that also appends each event as one line of JSON to a file, which is begun anew when
+    /// it is large; the one before is kept with `.1` behind its name.
     ///
     /// # Errors
     /// Where the file cannot be opened for appending.
     pub fn with_file(path: &Path) -> std::io::Result<Self> {
-        let file = File::options().create(true).append(true).open(path)?;
+        let mut file = EventFile::open(path, file::BYTES_MAX)?;
         let (sender, receiver) = sync_channel::<Line>(WAITING_MAX);
         let unwritten = Arc::new(Counter::default());
-        let failed = Arc::clone(&unwritten);
+        let lost = Arc::clone(&unwritten);
         std::thread::Builder::new().name("events".into()).spawn(move || {
-            let mut out = BufWriter::new(file);
             while let Ok(first) = receiver.recv() {
-                let waiting = std::iter::once(first).chain(receiver.try_iter());
+                // As many as may wait, so that whoever asked for a flush is answered.
+                let waiting = std::iter::once(first).chain(receiver.try_iter().take(WAITING_MAX));
                 let mut asked = Vec::new();
                 for line in waiting {
-                    let event = match line {
-                        Line::Event(event) => event,
-                        Line::Flush(answer) => {
-                            asked.push(answer);
-                            continue;
-                        }
-                    };
-                    let written = serde_json::to_writer(&mut out, &*event)
-                        .map_err(std::io::Error::from)
-                        .and_then(|()| out.write_all(b"\n"));
-                    failed.add(u64::from(written.is_err()));
+                    match line {
+                        Line::Event(event) => file.add(&event),
+                        Line::Flush(answer) => asked.push(answer),
+                    }
                 }
-                failed.add(u64::from(out.flush().is_err()));
+                lost.add(file.flush());
                 // Dropping the answer's sender is the answer.
                 drop(asked);
             }
