@@ -20,7 +20,7 @@ mod error;
 mod losses;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::fs::{File, TryLockError};

@@ -16,7 +16,7 @@ use crate::events::EventLog;
 use crate::plan::{DropPolicy, SpoolPlan};
 
 /// A record of the deployment's `sequence`-th result.
-fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
+pub(crate) fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
     let end = Timestamp::from_millis(1_000 + i64::try_from(sequence).unwrap());
     Arc::new(ResultRecord {
         id: ResultId::derive(deployment, "sha256:ab", end, sequence),
@@ -312,6 +312,63 @@ fn a_full_disk_loses_nothing_at_hand_and_heals() {
     let opened = Store::open(&path, &["mes".into()], 1).unwrap();
     assert_eq!(opened.store.next, written + 2);
     assert_eq!(opened.store.bytes, (1..=written + 1).map(|n| row(n).bytes()).sum::<u64>());
+}
+
+/// A spool on a disk that holds twenty pages, as the supervisor would start it.
+fn on_a_small_disk(bench: &Bench) -> (Arc<Shared>, SpoolWriter, JoinHandle<()>) {
+    let (plan, sinks) = (bench.plan(LARGE, DropPolicy::Oldest), [Arc::from("mes")]);
+    let opened = Store::open(&plan.path, &sinks, 1).unwrap();
+    opened.store.limit_pages(20);
+    let (clock, events) = (bench.clock.clone(), bench.events.clone());
+    let shared = Arc::new(Shared::new(&plan, &sinks, &opened, clock, events));
+    let (writer, worker) = Worker::start(opened.store, &plan, Arc::clone(&shared)).unwrap();
+    (shared, writer, worker)
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_heals_once_sinks_have_acknowledged() {
+    let bench = Bench::new();
+    let (shared, writer, worker) = on_a_small_disk(&bench);
+    let mut cursor = Cursor::new(Arc::clone(&shared), 0);
+    let failures = || bench.events(Code::SpoolFailed);
+    let written = || shared.status().written;
+    let mut offered = 0;
+    while failures().is_empty() {
+        (offered + 1..=offered + 10).for_each(|sequence| writer.offer(record("wear", sequence)));
+        offered += 10;
+        await_that("written or told", || written() == offered || !failures().is_empty());
+    }
+    assert!(failures()[0].message.contains("cannot be written"), "{:?}", failures());
+    let before = written();
+    assert!((10..offered).contains(&before), "twenty pages hold some: {before}");
+    let first = read(&mut cursor, before as usize).await;
+    cursor.acknowledge(before);
+    await_that("what was at hand is written", || written() == offered);
+    await_that("it is told that it is over", || {
+        failures().iter().any(|event| event.message.contains("written again"))
+    });
+    let rest = read(&mut cursor, (offered - before) as usize).await;
+    let all: Vec<u64> = sequences(&first).into_iter().chain(sequences(&rest)).collect();
+    assert_eq!(all, (1..=offered).collect::<Vec<_>>());
+    writer.end(&worker);
+    worker.join().unwrap();
+    assert_eq!(shared.status().dropped, 0);
+}
+
+#[test]
+fn a_disk_that_stays_full_costs_results_that_are_counted_and_nothing_hangs() {
+    let bench = Bench::new();
+    let (shared, writer, worker) = on_a_small_disk(&bench);
+    let offered = 2 * writer::QUEUE_MAX as u64;
+    for sequence in 1..=offered {
+        writer.offer(record("wear", sequence));
+    }
+    await_that("losses are told", || !bench.events(Code::ResultDropped).is_empty());
+    writer.end(&worker);
+    worker.join().unwrap();
+    let status = shared.status();
+    assert!(status.dropped > writer::QUEUE_MAX as u64 / 2, "{status:?}");
+    assert_eq!(status.written + status.dropped, offered, "{status:?}");
 }
 
 #[tokio::test]

@@ -215,10 +215,7 @@ impl Worker {
             self.write();
             let closing = self.shared.closing() || ended;
             if closing || Instant::now() >= housekeeping {
-                match self.keep_house() {
-                    Ok(()) => self.recovered(Part::Housekeeping),
-                    Err(error) => self.failed(Part::Housekeeping, &error),
-                }
+                self.try_to_keep_house();
                 housekeeping = Instant::now() + HOUSEKEEPING;
             }
             self.publish(closing);
@@ -296,6 +293,8 @@ impl Worker {
                         self.lose_new(Reason::Queue, lost);
                         return;
                     }
+                    // What sinks acknowledged meanwhile makes room within the file.
+                    self.try_to_keep_house();
                     self.publish(false);
                     std::thread::park_timeout(RETRY);
                 }
@@ -326,6 +325,13 @@ impl Worker {
         // Last: who sees the count sees the results.
         self.shared.written.add(done.written);
         Ok(())
+    }
+
+    fn try_to_keep_house(&mut self) {
+        match self.keep_house() {
+            Ok(()) => self.recovered(Part::Housekeeping),
+            Err(error) => self.failed(Part::Housekeeping, &error),
+        }
     }
 
     /// Keeps the sinks' places and deletes what nobody needs any more, or what is too old.

@@ -1,17 +1,29 @@
 //! The rules of delivery in virtual time, against a broker of a few lines.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use resonance_plant::{ManualClock, Timestamp};
+
 use super::progress::{ACKNOWLEDGE_WITHIN, Outcome, Progress};
+use crate::events::EventLog;
+use crate::plan::{DropPolicy, SpoolPlan};
+use crate::spool::tests::record;
+use crate::spool::{Cursor, Spool};
 
 const LIMIT: u16 = 8;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// A gateway whose spool grows by one result every 100 ms, and a broker that answers after 5 ms.
+/// A gateway whose spool, a real one, grows by one result every 100 ms, and a broker that answers
+/// after 5 ms. Time is virtual, for the spool as well.
 struct World {
     start: Instant,
     now: Instant,
+    clock: Arc<ManualClock>,
+    spool: Spool,
+    cursor: Cursor,
+    runtime: tokio::runtime::Runtime,
     progress: Progress,
     spooled: u64,
     acknowledged: u64,
@@ -21,14 +33,29 @@ struct World {
     attempts: u32,
     wire: VecDeque<(Instant, u64)>,
     received: Vec<u64>,
+    _folder: tempfile::TempDir,
 }
 
 impl World {
     fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = SpoolPlan {
+            path: folder.path().join("spool.sqlite"),
+            bytes_max: 1 << 30,
+            age_max: Duration::from_secs(900),
+            drop: DropPolicy::Oldest,
+        };
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)));
+        let events = Arc::new(EventLog::in_memory());
+        let spool = Spool::open(&plan, &["mes".into()], clock.clone(), events).unwrap();
         let start = Instant::now();
         Self {
             start,
             now: start,
+            clock,
+            cursor: spool.cursor("mes", Arc::default()).unwrap(),
+            spool,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             progress: Progress::new(LIMIT, WAIT_MAX),
             spooled: 0,
             acknowledged: 0,
@@ -38,14 +65,19 @@ impl World {
             attempts: 0,
             wire: VecDeque::new(),
             received: Vec::new(),
+            _folder: folder,
         }
     }
 
     /// Five milliseconds, with the broker up or down.
     fn step(&mut self, up: bool) {
         self.now += Duration::from_millis(5);
+        self.clock.advance(Duration::from_millis(5));
         let elapsed = (self.now - self.start).as_millis();
-        self.spooled = u64::try_from(elapsed / 100).unwrap();
+        if elapsed.is_multiple_of(100) {
+            self.spooled += 1;
+            self.spool.writer().offer(record("wear", self.spooled));
+        }
         if self.connected && !up {
             self.connected = false;
             self.wire.clear();
@@ -54,6 +86,7 @@ impl World {
             self.attempts += 1;
             if up {
                 self.connected = true;
+                self.cursor.rewind();
                 self.read = self.acknowledged;
                 self.progress.connected(None);
             } else {
@@ -66,13 +99,27 @@ impl World {
         while self.wire.front().is_some_and(|(sent, _)| *sent < self.now) {
             let (_, sequence) = self.wire.pop_front().unwrap();
             self.received.push(sequence);
-            let done = self.progress.answered(sequence, Outcome::Accepted, self.now, 500);
-            self.acknowledged = done.unwrap_or(self.acknowledged);
+            if let Some(done) = self.progress.answered(sequence, Outcome::Accepted, self.now, 500) {
+                self.acknowledged = done;
+                self.cursor.acknowledge(done);
+            }
         }
-        while self.progress.room(self.now) > 0 && self.read < self.spooled {
-            self.read += 1;
-            self.progress.sent(self.read, self.now);
-            self.wire.push_back((self.now, self.read));
+        self.send();
+    }
+
+    /// What is spooled, as far as more may be under way.
+    fn send(&mut self) {
+        loop {
+            let room = self.progress.room(self.now);
+            if room == 0 || self.read == self.spooled {
+                return;
+            }
+            // It was offered, so it comes.
+            for result in self.runtime.block_on(self.cursor.next(room)) {
+                self.read = result.sequence;
+                self.progress.sent(self.read, self.now);
+                self.wire.push_back((self.now, self.read));
+            }
         }
     }
 
@@ -102,6 +149,7 @@ fn a_broker_down_for_ten_minutes_gets_everything_afterwards_in_order() {
     assert!(world.now - down <= WAIT_MAX, "back within one wait");
     world.run(Duration::from_secs(30), true);
     assert!(world.spooled - world.acknowledged <= 1, "the backlog is gone");
+    assert_eq!(world.spool.status().dropped, 0);
     // At least once, and in order but for what was under way at the cut.
     let mut firsts = world.received.clone();
     let repeated = firsts.len();
