@@ -5,6 +5,7 @@
     scada.py [options] URL look NAMESPACE ID...       browses and reads what the nodes have
     scada.py [options] URL watch NAMESPACE ID SAMPLING_MS COUNT QUEUE
                                                       prints COUNT notifications
+    scada.py [options] URL write NAMESPACE ID...      writes back what each node has
 
 What the server refuses ends as {"refused": "<name of the StatusCode or exception>"}.
 """
@@ -105,6 +106,17 @@ async def watch(client, namespace, name, sampling_ms, count, queue):
     await subscription.delete()
 
 
+async def write(client, namespace, ids):
+    for name in ids:
+        node = client.get_node(f"ns={namespace};s={name}")
+        data = await node.read_data_value(raise_on_bad_status=False)
+        try:
+            await node.write_value(ua.DataValue(data.Value))
+            say(id=name, written=True)
+        except ua.UaStatusCodeError as error:
+            say(id=name, refused=type(error).__name__)
+
+
 async def run(arguments):
     client = Client(arguments.url, timeout=10)
     if arguments.policy:
@@ -126,6 +138,8 @@ async def run(arguments):
                 await look(client, namespace, rest)
             elif arguments.action == "watch":
                 await watch(client, namespace, *rest)
+            elif arguments.action == "write":
+                await write(client, namespace, rest)
     except ua.UaStatusCodeError as error:
         say(refused=type(error).__name__)
     except (ConnectionError, TimeoutError, asyncio.TimeoutError, ua.UaError) as error:

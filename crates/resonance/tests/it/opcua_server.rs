@@ -470,3 +470,22 @@ async fn scada_that_samples_by_publishing_is_told_no_wrong_source_time() {
         watch_changes(test, "-1", queue).await;
     }
 }
+
+/// Whoever may look may not command: there is nothing on this server that can be written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_can_be_written() {
+    let Some(site) = Site::start("nothing_can_be_written", true).await else { return };
+    let time = Timestamp::parse_rfc3339("2026-11-21T08:00:00Z").unwrap();
+    site.write(LOAD, Value::Float(42.5), time, Status::GOOD);
+    site.write(STATE, Value::Int(1), time, Status::GOOD);
+    let ids = ["mill.load", "mill.state", "mill.load/EURange", "mill/EquipmentId"];
+    let action: Vec<&str> = ["write", opcua::NAMESPACE].into_iter().chain(ids).collect();
+    let answers = site.scada(&[], &action);
+    assert_eq!(answers.len(), ids.len(), "{answers:?}");
+    for (id, answer) in ids.into_iter().zip(answers) {
+        assert_eq!(answer, json!({"id": id, "refused": "BadNotWritable"}));
+    }
+    let load = site.context.values.observation(LOAD).unwrap();
+    assert_eq!((load.value, load.source_time), (Value::Float(42.5), time), "it is as it was");
+    site.stop().await;
+}

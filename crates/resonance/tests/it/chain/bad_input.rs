@@ -90,6 +90,47 @@ fn a_file_that_is_no_model_faults_its_deployment_and_no_other() {
     assert!(gateway.stop().success());
 }
 
+/// A package whose digests are right and which promises another answer than its model gives.
+fn write_spoiled(folder: &Path) {
+    let package = workspace().join("models/tool-wear");
+    fs::create_dir(folder).unwrap();
+    for name in ["model.onnx", "card.md"] {
+        fs::copy(package.join(name), folder.join(name)).unwrap();
+    }
+    let manifest = fs::read_to_string(package.join("model.toml")).unwrap();
+    let renamed = manifest.replace("name = \"tool-wear\"", "name = \"spoiled\"");
+    fs::write(folder.join("model.toml"), renamed).unwrap();
+    let golden = fs::read(package.join("golden.json")).unwrap();
+    let mut golden: Value = serde_json::from_slice(&golden).unwrap();
+    golden["vectors"][3]["outputs"][0]["data"] = serde_json::json!([0.3999]);
+    fs::write(folder.join("golden.json"), golden.to_string()).unwrap();
+    assert!(resonance().args(["model", "pack"]).arg(folder).output().unwrap().status.success());
+}
+
+#[test]
+fn a_model_that_does_not_reproduce_its_golden_vectors_never_serves() {
+    let test = "a_model_that_does_not_reproduce_its_golden_vectors_never_serves";
+    let (true, Some(python)) = (has_engine(test), python(test)) else { return };
+    let machine = Machine::start(&python);
+    let folder = tempfile::tempdir().unwrap();
+    write_spoiled(&folder.path().join("spoiled"));
+    let more = "[[deployment]]\nid = 'doubtful'\nmodel = 'spoiled'\nasset = 'mill'\n";
+    let gateway = Gateway::run(&write_plant(folder.path(), machine.port, 100, more));
+    let mut client = gateway.client(OPERATOR.0, OPERATOR.1);
+    let refused = event(folder.path(), "model.golden_mismatch", "model/spoiled");
+    assert!(refused["message"].as_str().unwrap().contains("not 0.3999"), "{refused}");
+    let listed = client.get("/api/v1/deployments").json();
+    let all = listed["deployments"].as_array().unwrap();
+    let doubtful = all.iter().find(|one| one["id"] == "doubtful").unwrap();
+    assert_eq!((&doubtful["state"], &doubtful["inferences"]), (&"faulted".into(), &0.into()));
+    assert_ne!(client.get("/v2/models/spoiled/ready").status, 200);
+    let row = r#"{"inputs":[{"name":"features","datatype":"FP32","shape":[1,13],
+        "data":[1,1,1,1,1,1,1,1,1,1,1,1,1]}]}"#;
+    let asked = client.infer("spoiled", row);
+    assert_eq!(asked.status, 503, "{asked:?}");
+    assert!(gateway.stop().success());
+}
+
 #[test]
 fn a_plant_file_full_of_mistakes_starts_nothing() {
     let folder = tempfile::tempdir().unwrap();

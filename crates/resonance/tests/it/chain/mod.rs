@@ -5,4 +5,6 @@ mod demo;
 mod gateway;
 mod killed;
 mod machine;
+mod readme;
 mod surfaces;
+mod terminal;

@@ -56,6 +56,12 @@ fn roles_decide_what_a_user_may() {
     assert_eq!(otto.infer("wear", ROW).status, 200);
     assert_eq!(otto.post("/api/v1/deployments/wear/suspend", "", b"").status, 204);
     assert_eq!(&*fixture.deployments.commands.lock()[0].1.name, "otto");
+    for command in ["load", "unload"] {
+        let reply = otto.post(&format!("/v2/repository/models/types/{command}"), "", b"");
+        assert_eq!(reply.status, 403, "{command}");
+        assert!(reply.error().ends_with("needs engineer"), "{}", reply.error());
+    }
+    assert_eq!(otto.get("/v2/models/types/ready").status, 200, "nothing happened");
 }
 
 #[test]

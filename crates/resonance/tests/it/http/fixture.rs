@@ -20,7 +20,7 @@ use resonance_gateway::status::{
     Connection, DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary,
     SourceStatus, SpoolStatus, Status,
 };
-use resonance_inference::package::VerifiedModel;
+use resonance_inference::package::{GoldenVector, VerifiedModel};
 use resonance_inference::{Engine, EngineError, Limits, Manifest, Program};
 use resonance_plant::{
     Asset, AssetId, Code, DataType, Event, Interpolation, LastValues, ManualClock, ModelUsed,
@@ -258,7 +258,7 @@ fn repository(events: &Arc<EventLog>) -> Repository {
     Repository::new(Ok(Arc::new(Programs)), Limits::default(), users, clock, events.clone())
 }
 
-/// Loads `types`, and nothing else.
+/// Loads `types` and `wear`'s likes by the name of `turned`, and nothing else.
 struct Programs;
 
 impl Engine for Programs {
@@ -269,6 +269,7 @@ impl Engine for Programs {
     fn load(&self, model: &VerifiedModel, _: &Limits) -> Result<Box<dyn Program>, EngineError> {
         match &*model.manifest.name {
             "types" => Ok(types()),
+            "turned" => Ok(wear()),
             other => Err(EngineError::Failed(format!("{other} is not for me"))),
         }
     }
@@ -307,10 +308,21 @@ fn plant() -> Plant {
 
 /// A served model of this program.
 pub(crate) fn served(name: &str, program: Box<dyn Program>) -> Arc<ServedModel> {
+    served_with(name, program, Arc::new([]))
+}
+
+/// The same of a package with golden vectors, which are not looked at here. Its outputs are those
+/// of `wear`.
+pub(crate) fn served_with(
+    name: &str,
+    program: Box<dyn Program>,
+    golden: Arc<[GoldenVector]>,
+) -> Arc<ServedModel> {
     let folder = tempfile::tempdir().unwrap();
     let manifest: Manifest = toml::from_str(&format!(
         "format = 1\nname = \"{name}\"\nversion = \"3\"\ncategory = \"soft_sensor\"\n\
-         model = \"model.onnx\"\ninput = []\noutput = []\n\
+         model = \"model.onnx\"\ninput = []\n\
+         output = [{{ name = \"wear\", element = \"FP32\", shape = [-1] }}]\n\
          [training]\ndata = \"none\"\n[files]\n"
     ))
     .unwrap();
@@ -325,7 +337,7 @@ pub(crate) fn served(name: &str, program: Box<dyn Program>) -> Arc<ServedModel> 
         trained_on: "none".into(),
         fallback: None,
     };
-    let model = VerifiedModel { manifest: Arc::new(manifest), files, golden: Arc::from([]) };
+    let model = VerifiedModel { manifest: Arc::new(manifest), files, golden };
     Arc::new(ServedModel::new(Arc::new(model), Arc::new(used), program))
 }
 

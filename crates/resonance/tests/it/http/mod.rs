@@ -8,6 +8,7 @@ mod management;
 mod metrics;
 pub(crate) mod programs;
 mod protocol;
+mod repository;
 mod streams;
 pub(crate) mod tls;
 mod triton;
