@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use opcua::types::{BinaryDecodable, ContextOwned, DataValue};
+use opcua::types::{BinaryDecodable, ContextOwned, DataValue, DecodingOptions, NamespaceMap};
+use resonance_opcua::structures::loaders;
 use resonance_opcua::value::{
     Admitted, admit, data_type_from_ua, timestamp_from_ua, ua_data_type, value_from_variant,
     variant_from_column, variant_from_value,
@@ -11,7 +12,7 @@ use resonance_opcua::value::{
 use resonance_plant::DataType;
 
 fuzz_target!(|data: &[u8]| {
-    let context = ContextOwned::default();
+    let context = ContextOwned::new(NamespaceMap::new(), loaders(), DecodingOptions::default());
     let Ok(sent) = DataValue::decode(&mut &*data, &context.context()) else { return };
     for time in [&sent.source_timestamp, &sent.server_timestamp].into_iter().flatten() {
         let _ = timestamp_from_ua(time);

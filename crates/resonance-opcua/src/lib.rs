@@ -1,4 +1,5 @@
 //! OPC UA on both sides: value conversion, and a node manager over last values.
 
 pub mod server;
+pub mod structures;
 pub mod value;

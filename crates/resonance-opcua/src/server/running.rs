@@ -25,6 +25,7 @@ use super::nodes::{DICTIONARIES, Nodes};
 use super::options::ServerOptions;
 use super::pki;
 use super::sampling::Sampler;
+use crate::structures;
 
 /// How long connections may take to close when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -280,6 +281,8 @@ fn build(
         .with_node_manager(plant_nodes);
     builder = with_endpoints(builder, &options)?;
     let (server, handle) = builder.build().map_err(ServerError::Internal)?;
+    // Requests carry structures before it is known who sends them.
+    *handle.info().type_loaders.write() = structures::loaders();
     let sampler = made.lock().take();
     let sampler =
         sampler.ok_or_else(|| ServerError::Internal("the node manager was not made".to_owned()))?;

@@ -9,6 +9,8 @@ mod model_packages;
 mod mqtt;
 mod mtconnect;
 mod needs;
+#[cfg(target_os = "linux")]
+mod opcua_memory;
 mod opcua_server;
 mod opcua_source;
 mod peers;

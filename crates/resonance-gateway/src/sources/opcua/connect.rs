@@ -14,6 +14,7 @@ use opcua::types::{
     EndpointDescription, Error, GetEndpointsRequest, MessageSecurityMode, NamespaceMap, NodeId,
     StatusCode, UserTokenType,
 };
+use resonance_opcua::structures;
 
 use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
 use super::failure::Failure;
@@ -199,7 +200,7 @@ fn channel(
         max_byte_string_length: TEXT_BYTES_MAX,
         ..DecodingOptions::default()
     };
-    let context = ContextOwned::new_default(NamespaceMap::new(), options);
+    let context = ContextOwned::new(NamespaceMap::new(), structures::loaders(), options);
     AsyncSecureChannel::new(
         store,
         endpoint.into(),
