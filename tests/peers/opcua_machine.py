@@ -4,8 +4,10 @@ Prints one JSON line with its port, then obeys one JSON command a line on stdin 
 with one JSON line. Ends when stdin ends.
 
   {"op": "set", "node": "Load", "type": "Double", "value": 1.5,
-   "status": 0, "source_time": "now" | "absent" | "1601" | "1970" | "future" | RFC 3339}
+   "status": 0, "source_time": "now" | "absent" | "1601" | "1970" | "future" | RFC 3339,
+   "server_time": likewise}
   {"op": "ramp", "node": "Count", "count": 1000, "every_ms": 1}   counts up, in the background
+  {"op": "forget_sent"}      has no message to repeat, though it says so
   {"op": "delete", "node": "Load"}      {"op": "add", "node": "Load", "type": "Double", "value": 0.0}
 """
 
@@ -17,12 +19,14 @@ import logging
 import math
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 from asyncua import Server, ua
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AddressSpace
+from asyncua.server.internal_subscription import InternalSubscription
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 URI = "urn:resonance:test-machine"
@@ -54,15 +58,30 @@ def time_of(text):
         datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
 
 
+# What a JSON value becomes, by type.
+VALUES = {
+    "LocalizedText": ua.LocalizedText,
+    "ByteString": str.encode,
+    "DateTime": time_of,
+    "Guid": uuid.UUID,
+    "NodeId": ua.NodeId.from_string,
+    "ExpandedNodeId": ua.ExpandedNodeId.from_string,
+    "QualifiedName": ua.QualifiedName,
+    "XmlElement": ua.XmlElement,
+    "StatusCode": ua.StatusCode,
+    "Variant": lambda value: [ua.Variant(number, ua.VariantType.Int32) for number in value],
+    "DataValue": lambda value: ua.DataValue(ua.Variant(value)),
+    "DiagnosticInfo": lambda value: ua.DiagnosticInfo(AdditionalInfo=value),
+}
+
+
 def variant(kind, value):
     if kind in ("Float", "Double") and isinstance(value, str):
         value = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[value]
-    if kind == "LocalizedText":
-        value = ua.LocalizedText(value)
-    if kind == "ByteString":
-        value = value.encode()
     if kind == "Argument":
         return ua.Variant(ua.Argument(Name=value), ua.VariantType.ExtensionObject)
+    if kind in VALUES:
+        value = VALUES[kind](value)
     return ua.Variant(value, getattr(ua.VariantType, kind))
 
 
@@ -75,15 +94,17 @@ class Machine:
 
     async def add(self, node, type="Double", value=0.0, **_):
         await self.server.nodes.objects.add_variable(
-            self.node_id(node), f"{self.namespace}:{node}", variant(type, value))
+            self.node_id(node), f"{self.namespace}:{node}", variant(type, value),
+            datatype=ua.NodeId(ua.ObjectIds.BaseDataType) if type == "Variant" else None)
 
     async def delete(self, node, **_):
         await self.server.delete_nodes([self.server.get_node(self.node_id(node))])
 
-    async def set(self, node, type="Double", value=0.0, status=0, source_time="now", **_):
+    async def set(self, node, type="Double", value=0.0, status=0, source_time="now",
+                  server_time="now", **_):
         data = ua.DataValue(
             variant(type, value), ua.StatusCode(status), SourceTimestamp=time_of(source_time),
-            ServerTimestamp=datetime.datetime.now(datetime.timezone.utc))
+            ServerTimestamp=time_of(server_time))
         await self.server.write_attribute_value(self.node_id(node), data)
 
     async def ramp(self, node, count, every_ms=0, **_):
@@ -93,6 +114,9 @@ class Machine:
                 if every_ms:
                     await asyncio.sleep(every_ms / 1000)
         self.tasks.append(asyncio.create_task(count_up()))
+
+    async def forget_sent(self, **_):
+        InternalSubscription.republish = lambda *_: ua.NotificationMessage()
 
 
 async def secure(server, folder):
@@ -111,6 +135,7 @@ async def main():
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--encrypted", action="store_true")
+    parser.add_argument("--policy", action="append", metavar="Basic256Sha256_SignAndEncrypt")
     parser.add_argument("--node", action="append", default=[], metavar="NAME:TYPE:JSON")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -123,7 +148,8 @@ async def main():
     server.set_endpoint(f"opc.tcp://127.0.0.1:{options.port}/machine/")
     policies = [ua.SecurityPolicyType.NoSecurity]
     if options.encrypted:
-        policies = [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt]
+        names = options.policy or ["Basic256Sha256_SignAndEncrypt"]
+        policies = [ua.SecurityPolicyType[name] for name in names]
         await secure(server, Path(tempfile.mkdtemp()))
     server.set_security_policy(policies)
     namespace = await server.register_namespace(NAMESPACE)

@@ -188,8 +188,13 @@ fn admit_rest(variant: &Variant, declared: DataType) -> Result<Admitted, Refused
             let bytes = numbers.iter().map(|number| *number as u8).collect();
             Ok(Admitted::Side(Value::Bytes(bytes)))
         }
+        (Value::List(_), _) if !is_array_of_numbers(variant) => Err(unsupported(variant)),
         _ => Err(mismatch()),
     }
+}
+
+fn is_array_of_numbers(variant: &Variant) -> bool {
+    matches!(variant, Variant::Array(array) if is_numeric(array.value_type))
 }
 
 fn is_array_of_bytes(variant: &Variant) -> bool {

@@ -78,6 +78,17 @@ fn arrays_of_numbers_are_profiles_and_structures_are_refused_by_name() {
             declared,
             "the machine delivers Variant, which no point can carry",
         );
+        let lists = [
+            Variant::from(vec![true, false]),
+            Variant::from(vec![UAString::from("a")]),
+            Variant::from(Vec::<UAString>::new()),
+            Variant::from(vec![timestamp_to_ua(Timestamp::from_millis(1))]),
+        ];
+        for list in lists {
+            let expect =
+                format!("the machine delivers {}, which no point can carry", type_name(&list));
+            refuse(list, declared, &expect);
+        }
     }
     let list = value_from_variant(&Variant::from(vec![true, false])).unwrap();
     assert_eq!(list, Value::List([Value::Boolean(true), Value::Boolean(false)].into()));

@@ -35,8 +35,33 @@ async fn data_arrives_with_the_time_and_status_of_its_source() {
 }
 
 #[tokio::test]
+async fn the_servers_time_is_taken_where_it_is_asked_for() {
+    let test = "the_servers_time_is_taken_where_it_is_asked_for";
+    let Some(mut machine) = Machine::start(test, &["Load:Double:1.5"], &[]) else { return };
+    let mut source = Running::start(config(&machine.url(), "time = 'server'"), points(LOAD));
+    source.value(0, Value::Float(1.5)).await;
+    let replaced = source.counters.times_replaced.value();
+    let now = Timestamp::from_system_time(std::time::SystemTime::now());
+    let [sensed, sent] = [7_200, 3_600].map(|ago| {
+        let then = now.minus(Duration::from_secs(ago));
+        Timestamp::from_nanos(then.nanos() / 1_000 * 1_000)
+    });
+    let times = json!({
+        "value": 2.5, "source_time": sensed.to_string(), "server_time": sent.to_string()
+    });
+    machine.set("Load", times);
+    assert_eq!(source.value(0, Value::Float(2.5)).await.0, sent);
+    assert_eq!(source.counters.times_replaced.value(), replaced);
+    source.stop();
+}
+
+#[tokio::test]
 async fn every_type_is_carried_or_refused_by_name() {
     let test = "every_type_is_carried_or_refused_by_name";
+    let guid = "f9e561f3-351c-47a2-b969-b8d6d7226fee";
+    let time = "2026-11-21T08:00:00.5Z";
+    let [guid_json, time_json] = [guid, time].map(|text| format!("\"{text}\""));
+    let text = |text: &str| Value::Text(text.into());
     let cases = [
         ("Boolean", "true", DataType::Boolean, Value::Boolean(true)),
         ("SByte", "-7", DataType::Int8, Value::Int(-7)),
@@ -49,30 +74,69 @@ async fn every_type_is_carried_or_refused_by_name() {
         ("UInt64", "18446744073709551615", DataType::Uint64, Value::Uint(u64::MAX)),
         ("Float", "0.5", DataType::Float32, Value::Float(0.5)),
         ("Double", "0.1", DataType::Float64, Value::Float(0.1)),
-        ("String", "\"AUTO\"", DataType::String, Value::Text("AUTO".into())),
-        ("LocalizedText", "\"Öl\"", DataType::String, Value::Text("Öl".into())),
+        ("String", "\"AUTO\"", DataType::String, text("AUTO")),
+        ("LocalizedText", "\"Öl\"", DataType::String, text("Öl")),
         ("ByteString", "\"ab\"", DataType::Bytes, Value::Bytes((*b"ab").into())),
         ("Double", "[1.0, 2.5]", DataType::Float64Array, Value::Floats([1.0, 2.5].into())),
         ("Int16", "5", DataType::Float64, Value::Float(5.0)),
+        ("Guid", guid_json.as_str(), DataType::String, text(guid)),
+        ("NodeId", "\"ns=2;s=Spindle\"", DataType::String, text("ns=2;s=Spindle")),
+        ("ExpandedNodeId", "\"ns=2;i=7\"", DataType::String, text("svr=0;ns=2;i=7")),
+        ("QualifiedName", "\"Mode\"", DataType::String, text("Mode")),
+        ("XmlElement", "\"<a/>\"", DataType::String, text("<a/>")),
+        ("StatusCode", "2150957056", DataType::Uint32, Value::Int(2_150_957_056)),
+        (
+            "DateTime",
+            time_json.as_str(),
+            DataType::Datetime,
+            Value::Time(Timestamp::parse_rfc3339(time).unwrap()),
+        ),
     ];
-    let named: Vec<(String, DataType)> =
-        cases.iter().enumerate().map(|(i, case)| (format!("P{i}"), case.2)).collect();
-    let mut declared: Vec<(&str, DataType)> =
+    // What no point can carry: its type and value, and how it is named.
+    let refused = [
+        ("Argument", "\"field\"", "ExtensionObject"),
+        ("Int32", "[[1, 2], [3, 4]]", "Int32[2,2]"),
+        ("Variant", "[1]", "Variant[]"),
+        ("DataValue", "1.5", "DataValue"),
+        ("DiagnosticInfo", "\"trace\"", "DiagnosticInfo"),
+        ("Boolean", "[true]", "Boolean[]"),
+        ("String", "[\"a\"]", "String[]"),
+    ];
+    let sent = cases
+        .iter()
+        .map(|(kind, json, declared, _)| (kind, json, *declared))
+        .chain(refused.iter().map(|(kind, json, _)| (kind, json, DataType::Float64)));
+    let (named, nodes): (Vec<(String, DataType)>, Vec<String>) = sent
+        .enumerate()
+        .map(|(i, (kind, json, declared))| {
+            ((format!("P{i}"), declared), format!("P{i}:{kind}:{json}"))
+        })
+        .unzip();
+    let declared: Vec<(&str, DataType)> =
         named.iter().map(|(name, declared)| (name.as_str(), *declared)).collect();
-    declared.push(("Structure", DataType::Float64));
-    let mut nodes: Vec<String> =
-        cases.iter().enumerate().map(|(i, case)| format!("P{i}:{}:{}", case.0, case.1)).collect();
-    nodes.push("Structure:Argument:\"field\"".into());
     let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
     let Some(machine) = Machine::start(test, &nodes, &[]) else { return };
     let mut source = Running::start(config(&machine.url(), ""), points(&declared));
     for (index, (.., value)) in cases.iter().enumerate() {
         source.value(index, value.clone()).await;
     }
-    source.status(cases.len(), Status::BAD_NOT_SUPPORTED).await;
-    let event = source.event(Code::PointTypeUnsupported).await;
-    assert!(event.message.contains("ns=2;s=Structure"), "{}", event.message);
-    assert!(event.message.contains("ExtensionObject"), "{}", event.message);
+    for (index, (_, _, name)) in refused.iter().enumerate() {
+        let index = cases.len() + index;
+        source.status(index, Status::BAD_NOT_SUPPORTED).await;
+        let told =
+            format!("ns=2;s=P{index}: the machine delivers {name}, which no point can carry");
+        source
+            .until(&told, |this| {
+                let events = this.events.recent(1_000);
+                events
+                    .iter()
+                    .find(|event| {
+                        event.code == Code::PointTypeUnsupported && event.message.ends_with(&told)
+                    })
+                    .map(|_| ())
+            })
+            .await;
+    }
 }
 
 #[tokio::test]
