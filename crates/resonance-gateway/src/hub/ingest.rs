@@ -46,8 +46,6 @@ pub enum GapReason {
     ConnectionLost,
     /// The machine was connected but silent.
     Silence,
-    /// The hub was behind and the source could not wait.
-    Backpressure,
 }
 
 /// Whether a source has its machine.

@@ -16,11 +16,12 @@ use opcua::types::{
 };
 use resonance_opcua::structures;
 
-use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
+use super::config::{OpcUaConfig, SecurityMode, SecurityPolicy};
 use super::failure::Failure;
 use super::pki::{self, APPLICATION_URI, Pki};
 use super::requests::{Live, Running, request_header};
 use super::transport::{CHUNK_BYTES_MAX, CHUNKS_MAX, TcpConnector};
+use crate::secret;
 
 /// Elements of one array, bytes of one text or byte string that a machine may send.
 const ARRAY_MAX: usize = 1 << 20;
@@ -171,21 +172,9 @@ async fn open_pki(config: &OpcUaConfig) -> Result<Pki, Failure> {
 /// The user and password, read anew for each session so that a changed secret takes effect.
 fn identity(config: &OpcUaConfig) -> Result<IdentityToken, Failure> {
     let Some(user) = &config.user else { return Ok(IdentityToken::Anonymous) };
-    let password = config.password.as_ref().map(secret).transpose()?.unwrap_or_default();
-    Ok(IdentityToken::UserName(user.clone(), password.into()))
-}
-
-fn secret(reference: &SecretRef) -> Result<String, Failure> {
-    let refused = |why: String| Failure::Refused(format!("password = {:?}: {why}", reference.0));
-    match reference.0.split_once(':') {
-        Some(("env", name)) => {
-            std::env::var(name).map_err(|_| refused(format!("set the environment variable {name}")))
-        }
-        Some(("file", path)) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| refused(format!("the file cannot be read: {error}"))),
-        _ => Err(refused("write env:NAME or file:PATH".into())),
-    }
+    let password = config.password.as_ref().map(secret::read).transpose();
+    let password = password.map_err(|error| Failure::Refused(format!("the password: {error}")))?;
+    Ok(IdentityToken::UserName(user.clone(), password.unwrap_or_default().into()))
 }
 
 fn channel(

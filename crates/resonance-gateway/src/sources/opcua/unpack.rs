@@ -348,7 +348,6 @@ fn describe(reason: GapReason) -> &'static str {
         GapReason::ServerRestart => "the machine's server restarted",
         GapReason::ConnectionLost => "the connection was lost",
         GapReason::Silence => "the machine was silent",
-        GapReason::Backpressure => "the gateway was behind",
     }
 }
 

@@ -179,3 +179,18 @@ async fn the_receive_time_stands_where_it_is_asked_for() {
     assert_eq!(bench.blocks()[0].source_time, [NOW * 1_000_000]);
     assert_eq!(bench.unpacker.link.counters.times_replaced.value(), 0);
 }
+
+#[tokio::test]
+async fn the_time_is_the_one_that_is_asked_for() {
+    let taken =
+        [(TimeFrom::Source, NOW - 30), (TimeFrom::Server, NOW - 20), (TimeFrom::Receive, NOW)];
+    for (time, expected) in taken {
+        let mut bench = bench(time);
+        let mut item = item(0, 1.0, NOW - 30);
+        item.value.server_timestamp = Some(timestamp_to_ua(Timestamp::from_millis(NOW - 20)));
+        bench.take(&[item]).await;
+        let times: Vec<_> = bench.blocks().iter().flat_map(|b| b.source_time.to_vec()).collect();
+        assert_eq!(times, [Timestamp::from_millis(expected).nanos()], "{time:?}");
+        assert_eq!(bench.unpacker.link.counters.times_replaced.value(), 0, "{time:?}");
+    }
+}
