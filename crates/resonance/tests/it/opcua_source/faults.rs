@@ -155,3 +155,42 @@ async fn fifty_hanging_servers_do_not_disturb_a_good_one() {
         stuck.stop();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn messages_that_the_machine_cannot_repeat_are_a_gap() {
+    let test = "messages_that_the_machine_cannot_repeat_are_a_gap";
+    let Some(mut machine) = Machine::start(test, &["Count:Int64:-1"], &[]) else { return };
+    let proxy = FaultyProxy::start(machine.addr()).await.unwrap();
+    let mut source = Running::start(config(&proxy.url(), "queue_size = 100"), points(COUNT));
+    source.value(0, Value::Int(-1)).await;
+    machine.peer.tell(json!({"op": "forget_sent"}));
+    machine.peer.tell(json!({"op": "ramp", "node": "Count", "count": 500, "every_ms": 3}));
+    source.value(0, Value::Int(50)).await;
+    proxy.drop_publish_responses(2);
+    source.value(0, Value::Int(499)).await;
+    assert_eq!(proxy.traffic().publish_dropped, 2);
+    assert_eq!(source.counters.sequence_gaps.value(), 2);
+    let told = source.event(Code::DataGap).await;
+    assert!(told.message.contains("dropped notifications"), "{}", told.message);
+
+    let gaps: Vec<_> = source
+        .said
+        .iter()
+        .filter_map(|said| if let Said::Missing(gap) = said { Some(gap) } else { None })
+        .collect();
+    assert!(gaps.iter().all(|gap| gap.reason == GapReason::SequenceGap), "{gaps:?}");
+    let counted: Vec<_> = source.observed(0).skip(1).collect();
+    let mut missing = 0;
+    for pair in counted.windows(2) {
+        let [(Value::Int(before), since, _), (Value::Int(after), until, _)] = pair else {
+            panic!("it counts: {pair:?}");
+        };
+        if after - before > 1 {
+            missing += after - before - 1;
+            let told = gaps.iter().any(|gap| gap.from < *until && gap.to > *since);
+            assert!(told, "{pair:?} in none of {gaps:?}");
+        }
+    }
+    assert!(missing > 0, "two messages of values are missing");
+    assert_eq!(source.counters.reconnects.value(), 0, "the session goes on");
+}

@@ -1,7 +1,9 @@
 //! Who trusts whom.
 
 use resonance_gateway::hub::ingest::SessionState;
-use resonance_plant::{Code, DataType, Value};
+use resonance_plant::{Code, DataType, Status, Value};
+use resonance_simulate::cnc::{CncMachine, CncOptions};
+use resonance_simulate::machine::Endpoint;
 
 use super::harness::{Machine, Running, config, points};
 
@@ -77,4 +79,65 @@ async fn an_absent_secret_is_named() {
     let refused = source.event(Code::SourceRefused).await;
     assert!(refused.message.contains("RESONANCE_TEST_ABSENT"), "{}", refused.message);
     source.stop();
+}
+
+/// Policies that are safe, as the plant file and asyncua name them.
+const SAFE: [(&str, &str); 3] = [
+    ("basic256sha256", "Basic256Sha256"),
+    ("aes128_sha256_rsaoaep", "Aes128Sha256RsaOaep"),
+    ("aes256_sha256_rsapss", "Aes256Sha256RsaPss"),
+];
+
+const MODES: [(&str, &str); 2] = [("sign", "Sign"), ("sign_and_encrypt", "SignAndEncrypt")];
+
+/// Makes a session with the machine at `url`, and reads a value in it.
+async fn reads(url: &str, pki: &std::path::Path, policy: &str, mode: &str, node: &str) {
+    let settings = format!(
+        "security_policy = '{policy}'\nsecurity_mode = '{mode}'\nallow_weak_security = true\n\
+         trust_any_certificate = true\npki = '{}'",
+        pki.display()
+    );
+    let config = config(url, &settings);
+    let mut source = Running::start(config, points(&[(node, DataType::Float64)]));
+    let what = format!("a value from {url} with {policy} / {mode}");
+    source.until(&what, |this| this.observed(0).find(|(.., it)| *it == Status::GOOD)).await;
+    source.stop();
+}
+
+#[tokio::test]
+async fn every_safe_policy_and_mode_of_our_server_is_spoken() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint {
+        pki: Some(folder.path().join("machine")),
+        allow_none: false,
+        ..Endpoint::default()
+    };
+    let machine = CncMachine::start(CncOptions { endpoint, ..CncOptions::default() });
+    let machine = machine.await.unwrap();
+    let pki = folder.path().join("gateway");
+    for (policy, _) in SAFE {
+        for (mode, _) in MODES {
+            reads(machine.url(), &pki, policy, mode, "CNC.Spindle.SpindlePower").await;
+        }
+    }
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn every_policy_and_mode_of_a_foreign_machine_is_spoken_weak_ones_if_allowed() {
+    let test = "every_policy_and_mode_of_a_foreign_machine_is_spoken_weak_ones_if_allowed";
+    let weak = ("basic256", "Basic256");
+    let pairs: Vec<_> = SAFE
+        .iter()
+        .chain([&weak])
+        .flat_map(|policy| MODES.iter().map(move |mode| (policy, mode)))
+        .collect();
+    let names: Vec<String> = pairs.iter().map(|(p, m)| format!("{}_{}", p.1, m.1)).collect();
+    let mut options = vec!["--encrypted"];
+    options.extend(names.iter().flat_map(|name| ["--policy", name.as_str()]));
+    let Some(machine) = Machine::start(test, &["Load:Double:1.5"], &options) else { return };
+    let pki = tempfile::tempdir().unwrap();
+    for (policy, mode) in pairs {
+        reads(&machine.url(), pki.path(), policy.0, mode.0, "Load").await;
+    }
 }
