@@ -8,6 +8,7 @@ use std::time::Duration;
 use resonance_inference::package::VerifiedModel;
 use resonance_plant::{Plant, PointIndex, Role};
 
+use crate::sinks::http::HttpConfig;
 use crate::sinks::mqtt::MqttConfig;
 use crate::sources::SourcePoint;
 use crate::sources::opcua::OpcUaConfig;
@@ -155,6 +156,8 @@ pub struct SinkPlan {
 /// Every kind of sink.
 #[derive(Clone, Debug)]
 pub enum SinkKind {
+    /// A system that takes results over HTTP.
+    Http(HttpConfig),
     /// An MQTT 5 broker.
     Mqtt(MqttConfig),
 }

@@ -111,6 +111,8 @@ pub struct SinkCounters {
     pub waiting: Gauge,
     /// Results dropped before this sink had them.
     pub dropped: Counter,
+    /// Results the system refused for good, that are kept as dead letters at the moment.
+    pub refused: Gauge,
 }
 
 /// The gateway at one moment.
@@ -279,6 +281,8 @@ pub struct SinkStatus {
     pub waiting: i64,
     /// Results dropped before this sink had them.
     pub dropped: u64,
+    /// Dead letters at the moment: results the system refused for good.
+    pub refused: i64,
 }
 
 /// A server at one moment.

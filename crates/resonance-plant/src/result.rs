@@ -39,6 +39,24 @@ impl fmt::Display for ResultId {
     }
 }
 
+/// Text that is no result id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a result id has 32 hexadecimal digits")]
+pub struct NotAResultId;
+
+impl std::str::FromStr for ResultId {
+    type Err = NotAResultId;
+
+    fn from_str(text: &str) -> Result<Self, NotAResultId> {
+        let digits = text.as_bytes();
+        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(NotAResultId);
+        }
+        let number = u128::from_str_radix(text, 16).map_err(|_| NotAResultId)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
 impl fmt::Debug for ResultId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -204,5 +222,9 @@ mod tests {
             assert_ne!(id, other);
         }
         assert_eq!(id.to_string().len(), 32);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for none in ["", "+2345678901234567890123456789012", "1234", "zz"] {
+            assert_eq!(none.parse::<ResultId>(), Err(NotAResultId), "{none}");
+        }
     }
 }

@@ -5,5 +5,6 @@
     deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)
 )]
 
+pub mod isa95;
 pub mod mtconnect;
 pub mod oip;

@@ -1,7 +1,10 @@
 //! What pushes results to other systems. One directory a sink, one line in [`build`].
 
 pub mod backoff;
+pub mod http;
 pub mod mqtt;
+pub mod payload;
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -58,6 +61,7 @@ pub enum SinkError {
 /// The sink for a plan.
 pub fn build(plan: &SinkPlan) -> Box<dyn Sink> {
     match &plan.kind {
+        SinkKind::Http(config) => Box::new(http::HttpSink::new(config.clone())),
         SinkKind::Mqtt(config) => Box::new(mqtt::MqttSink::new(config.clone())),
     }
 }

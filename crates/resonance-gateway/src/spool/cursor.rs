@@ -43,7 +43,14 @@ pub struct Spooled {
 }
 
 /// What a thread that may block hands back: the connection, for the next time, and what it read.
-type Reading = (Option<Reader>, rusqlite::Result<Vec<Spooled>>);
+type Reading = (Option<Reader>, rusqlite::Result<Batch>);
+
+/// What was read: results for this sink, and how far was looked for them.
+#[derive(Debug)]
+struct Batch {
+    rows: Vec<Spooled>,
+    to: u64,
+}
 
 /// A sink's place in the spool: reads ahead, acknowledges behind.
 #[derive(Debug)]
@@ -54,14 +61,24 @@ pub struct Cursor {
     reader: Option<Reader>,
     /// A read under way; kept here so that a caller may give up waiting and come back.
     reading: Option<JoinHandle<Reading>>,
+    /// The last result that was handed out; what follows it up to the place read to is for other
+    /// sinks.
+    own_last: u64,
     failing: bool,
 }
 
 impl Cursor {
     pub(super) fn new(shared: Arc<Shared>, index: usize) -> Self {
         let announced = shared.last.subscribe();
-        let mut cursor =
-            Self { shared, index, announced, reader: None, reading: None, failing: false };
+        let mut cursor = Self {
+            shared,
+            index,
+            announced,
+            reader: None,
+            reading: None,
+            own_last: 0,
+            failing: false,
+        };
         cursor.rewind();
         cursor
     }
@@ -75,22 +92,29 @@ impl Cursor {
                 // The sender lives in `shared`, so this ends only with something to read.
                 let _ = self.announced.wait_for(|last| *last > after).await;
                 let (shared, reader) = (Arc::clone(&self.shared), self.reader.take());
-                let read = move || read(&shared, reader, after, max.max(1));
+                let sink = Arc::clone(&self.place().id);
+                let read = move || read(&shared, reader, &sink, after, max.max(1));
                 self.reading = Some(tokio::task::spawn_blocking(read));
             }
             let Some(reading) = &mut self.reading else { continue };
             let read = reading.await;
             self.reading = None;
-            let Ok((reader, rows)) = read else { continue };
+            let Ok((reader, batch)) = read else { continue };
             self.reader = reader;
-            match rows {
-                Ok(rows) => {
+            match batch {
+                Ok(Batch { rows, to }) => {
                     self.failing = false;
                     // Where results were dropped meanwhile there may be none.
                     let before = self.shared.first.load(Ordering::Acquire).saturating_sub(1);
-                    let last = rows.last().map_or(before, |row| row.sequence);
-                    self.place().taken.fetch_max(last, Ordering::AcqRel);
-                    if !rows.is_empty() {
+                    let place = self.place();
+                    place.taken.fetch_max(to.max(before), Ordering::AcqRel);
+                    if place.acknowledged.load(Ordering::Acquire) >= self.own_last {
+                        // Nothing is under way: what is for other sinks holds nothing back.
+                        let passed = rows.first().map_or(to, |row| row.sequence - 1);
+                        place.acknowledged.fetch_max(passed, Ordering::AcqRel);
+                    }
+                    if let Some(last) = rows.last() {
+                        self.own_last = last.sequence;
                         return rows;
                     }
                 }
@@ -103,12 +127,15 @@ impl Cursor {
     /// cannot be acknowledged.
     pub fn acknowledge(&self, sequence: u64) {
         let place = self.place();
-        let read = sequence.min(place.taken.load(Ordering::Acquire));
-        place.acknowledged.fetch_max(read, Ordering::AcqRel);
+        let taken = place.taken.load(Ordering::Acquire);
+        // After the last of its own, what was read is for other sinks.
+        let done = if sequence >= self.own_last { taken } else { sequence.min(taken) };
+        place.acknowledged.fetch_max(done, Ordering::AcqRel);
     }
 
-    /// The sink's system will never take this result: it is kept in the file's table `refused`,
-    /// the last thousand of them, once this and everything before was acknowledged.
+    /// The sink's system will never take this result: it becomes a dead letter, of which the
+    /// file keeps the last [`REFUSED_MAX`](super::REFUSED_MAX), once this and everything before
+    /// was acknowledged.
     pub fn set_aside(&self, sequence: u64, reason: &str) {
         let sink = Arc::clone(&self.place().id);
         let reason = reason.to_owned();
@@ -119,6 +146,7 @@ impl Cursor {
     /// dropped meanwhile are lost to this sink, and counted.
     pub fn rewind(&mut self) {
         self.reading = None;
+        self.own_last = 0;
         let place = self.place();
         let acknowledged = place.acknowledged.load(Ordering::Acquire);
         let taken = place.taken.swap(acknowledged, Ordering::AcqRel);
@@ -174,7 +202,7 @@ struct Reader {
 }
 
 /// Reads on a thread that may block; returns the connection for the next time.
-fn read(shared: &Shared, reader: Option<Reader>, after: u64, max: usize) -> Reading {
+fn read(shared: &Shared, reader: Option<Reader>, sink: &str, after: u64, max: usize) -> Reading {
     let generation = shared.generation.load(Ordering::Acquire);
     let reader = match reader.filter(|reader| reader.generation == generation) {
         Some(reader) => reader,
@@ -183,8 +211,8 @@ fn read(shared: &Shared, reader: Option<Reader>, after: u64, max: usize) -> Read
             Err(error) => return (None, Err(error)),
         },
     };
-    let rows = rows(&reader.connection, after, max);
-    (Some(reader), rows)
+    let batch = batch(&reader.connection, sink, after, max);
+    (Some(reader), batch)
 }
 
 fn open(shared: &Shared, generation: u64) -> rusqlite::Result<Reader> {
@@ -195,21 +223,26 @@ fn open(shared: &Shared, generation: u64) -> rusqlite::Result<Reader> {
     Ok(Reader { connection, generation })
 }
 
-fn rows(connection: &Connection, after: u64, max: usize) -> rusqlite::Result<Vec<Spooled>> {
+fn batch(connection: &Connection, sink: &str, after: u64, max: usize) -> rusqlite::Result<Batch> {
     let mut statement = connection.prepare_cached(
-        "SELECT sequence, id, deployment, asset, model, version, trained_on, spooled_at, payload
-         FROM result WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+        "SELECT sequence, id, deployment, asset, model, version, trained_on, spooled_at, payload,
+         sink FROM result WHERE sequence > ?1 ORDER BY sequence",
     )?;
-    let limit = i64::try_from(max).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![store::signed(after), limit])?;
-    let (mut found, mut bytes) = (Vec::new(), 0);
+    let mut found = statement.query(params![store::signed(after)])?;
+    let (mut rows, mut bytes, mut to) = (Vec::new(), 0, 0);
     while bytes < BATCH_BYTES_MAX
-        && let Some(row) = rows.next()?
+        && rows.len() < max
+        && let Some(row) = found.next()?
     {
+        to = store::unsigned(row.get(0)?);
+        let only: Option<String> = row.get(9)?;
+        if only.is_some_and(|only| only != sink) {
+            continue;
+        }
         let payload: Vec<u8> = row.get(8)?;
         bytes += payload.len();
-        found.push(Spooled {
-            sequence: store::unsigned(row.get(0)?),
+        rows.push(Spooled {
+            sequence: to,
             id: ResultId(row.get(1)?),
             deployment: row.get(2)?,
             asset: row.get(3)?,
@@ -220,5 +253,5 @@ fn rows(connection: &Connection, after: u64, max: usize) -> rusqlite::Result<Vec
             payload: payload.into(),
         });
     }
-    Ok(found)
+    Ok(Batch { rows, to })
 }

@@ -34,6 +34,13 @@ pub enum SpoolError {
         /// The newest format known.
         known: i64,
     },
+    /// The file was written by an older version: the configuration's fault. Nothing was touched.
+    #[error("{}: an older version wrote this result spool; start the gateway with this version \
+             once", .0.display())]
+    Older(PathBuf),
+    /// There is no such file: the configuration's fault.
+    #[error("{}: there is no result spool here; a gateway with a sink begins one", .0.display())]
+    Absent(PathBuf),
     /// The file cannot be read or written: the system's fault.
     #[error("{}: the result spool cannot be used: {source}; check free space and permissions",
             path.display())]

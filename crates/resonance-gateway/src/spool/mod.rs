@@ -18,6 +18,7 @@
 mod cursor;
 mod error;
 mod losses;
+mod refused;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -35,6 +36,7 @@ use crate::status::{SinkCounters, SpoolStatus};
 
 pub use cursor::{Cursor, Spooled};
 pub use error::SpoolError;
+pub use refused::{DeadLetter, DeadLetters, REFUSED_MAX, Selection};
 use store::Store;
 pub use writer::SpoolWriter;
 use writer::{Shared, Worker};

@@ -9,37 +9,74 @@ use resonance_plant::{Clock, Code, Event, EventSink, ResultRecord, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::{self, SpoolError};
+use super::refused;
 use crate::plan::DropPolicy;
 
 /// `RSPL`: says whose file it is (SQLite file format, 1.3.18).
 const APPLICATION_ID: i64 = 0x5253_504C;
 /// The format; raised with every change that older versions cannot read.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// What a row costs beside its payload, bytes: names, keys, page overhead.
 pub(super) const ROW_BYTES: u64 = 192;
 /// Rows deleted in one transaction.
 const DELETE_MAX: u64 = 5_000;
-/// Results set aside that are kept.
-const REFUSED_MAX: i64 = 1_000;
 /// How long a statement waits for a reader that is at the end of the log.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Sequences in `result` are contiguous: rows are added at the end and deleted from the start.
+/// A row that names a sink is for that sink alone: it was refused once and is sent again.
 const SCHEMA: &str = "
     CREATE TABLE result (
         sequence INTEGER PRIMARY KEY, id BLOB NOT NULL, deployment TEXT NOT NULL,
         asset TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL,
-        trained_on TEXT NOT NULL, spooled_at INTEGER NOT NULL, payload BLOB NOT NULL
+        trained_on TEXT NOT NULL, spooled_at INTEGER NOT NULL, payload BLOB NOT NULL, sink TEXT
     ) STRICT;
     CREATE TABLE cursor (sink TEXT PRIMARY KEY, acknowledged INTEGER NOT NULL) STRICT;
     CREATE TABLE deployment (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
     CREATE TABLE refused (
         sink TEXT NOT NULL, sequence INTEGER NOT NULL, id BLOB NOT NULL, reason TEXT NOT NULL,
-        payload BLOB NOT NULL, PRIMARY KEY (sink, sequence)
+        payload BLOB NOT NULL, deployment TEXT NOT NULL DEFAULT '', asset TEXT NOT NULL DEFAULT '',
+        model TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '',
+        trained_on TEXT NOT NULL DEFAULT '', spooled_at INTEGER NOT NULL DEFAULT 0,
+        refused_at INTEGER NOT NULL DEFAULT 0, replay INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (sink, sequence)
     ) STRICT;
+    CREATE INDEX replayed ON refused (sink, sequence) WHERE replay = 1;
     CREATE TABLE kept (only INTEGER PRIMARY KEY CHECK (only = 1), bytes INTEGER NOT NULL) STRICT;
     INSERT INTO kept VALUES (1, 0);
 ";
+
+/// From format 1, whose refused results say who gave them only in their JSON.
+const FROM_1: &str = "
+    ALTER TABLE result ADD COLUMN sink TEXT;
+    ALTER TABLE refused ADD COLUMN deployment TEXT NOT NULL DEFAULT '';
+    ALTER TABLE refused ADD COLUMN asset TEXT NOT NULL DEFAULT '';
+    ALTER TABLE refused ADD COLUMN model TEXT NOT NULL DEFAULT '';
+    ALTER TABLE refused ADD COLUMN version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE refused ADD COLUMN trained_on TEXT NOT NULL DEFAULT '';
+    ALTER TABLE refused ADD COLUMN spooled_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE refused ADD COLUMN refused_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE refused ADD COLUMN replay INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX replayed ON refused (sink, sequence) WHERE replay = 1;
+    UPDATE refused SET
+        deployment = coalesce(json_extract(CAST(payload AS TEXT), '$.deployment'), ''),
+        asset = coalesce(json_extract(CAST(payload AS TEXT), '$.asset'), ''),
+        model = coalesce(json_extract(CAST(payload AS TEXT), '$.model.name'), ''),
+        version = coalesce(json_extract(CAST(payload AS TEXT), '$.model.version'), ''),
+        trained_on = coalesce(json_extract(CAST(payload AS TEXT), '$.model.trained_on'), '')
+    WHERE json_valid(CAST(payload AS TEXT));
+";
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing yet.
+    Empty,
+    /// A spool of this format.
+    Current,
+    /// A spool of this older format.
+    Format(i64),
+}
 
 /// A result on its way into the file.
 #[derive(Debug)]
@@ -127,14 +164,14 @@ impl Store {
     ) -> Result<Opened, SpoolError> {
         let failed = |source| error::of(path, source);
         let connection = Connection::open(path).map_err(failed)?;
-        let new = identify(&connection, path)?;
+        let found = identify(&connection, path)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         for (name, value) in [("journal_mode", "WAL"), ("synchronous", "NORMAL")] {
             connection.pragma_update(None, name, value).map_err(failed)?;
         }
         connection.pragma_update(None, "journal_size_limit", 16 << 20).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -4_096).map_err(failed)?;
-        prepare(connection, new, sinks, next_min).map_err(failed)
+        prepare(connection, found, sinks, next_min).map_err(failed)
     }
 
     /// The highest sequence written for every deployment.
@@ -189,34 +226,57 @@ impl Store {
         transaction.commit()
     }
 
-    /// Keeps what sinks acknowledged, and what was refused for good.
+    /// Keeps what sinks acknowledged, and what was refused for good. Returns how many refused
+    /// results were lost, because there are too many.
     pub(super) fn keep_places<'a>(
         &mut self,
         places: impl Iterator<Item = (&'a str, u64)>,
         set_aside: &[SetAside],
-    ) -> rusqlite::Result<()> {
+        now: Timestamp,
+    ) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        for refused in set_aside {
-            transaction
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO refused
-                 SELECT ?1, sequence, id, ?3, payload FROM result WHERE sequence = ?2",
-                )?
-                .execute(params![refused.sink, signed(refused.sequence), refused.reason])?;
-        }
-        if !set_aside.is_empty() {
-            transaction.execute(
-                "DELETE FROM refused WHERE rowid NOT IN
-                 (SELECT rowid FROM refused ORDER BY rowid DESC LIMIT ?1)",
-                [REFUSED_MAX],
-            )?;
-        }
+        let lost = refused::keep(&transaction, set_aside, now)?;
         for (sink, acknowledged) in places {
             transaction
                 .prepare_cached("UPDATE cursor SET acknowledged = ?2 WHERE sink = ?1")?
                 .execute(params![sink, signed(acknowledged)])?;
         }
-        transaction.commit()
+        transaction.commit()?;
+        Ok(lost)
+    }
+
+    /// Puts results that are to be sent to a sink again back at the end, while there is room.
+    /// Returns how many.
+    pub(super) fn put_back(
+        &mut self,
+        sink: &str,
+        now: Timestamp,
+        bytes_max: u64,
+    ) -> rusqlite::Result<u64> {
+        let transaction = self.connection.transaction()?;
+        let room = bytes_max.saturating_sub(self.bytes);
+        let (next, taken) = refused::put_back(&transaction, sink, self.next, room, now)?;
+        set_bytes(&transaction, self.bytes + taken)?;
+        transaction.commit()?;
+        let count = next - self.next;
+        (self.next, self.bytes) = (next, self.bytes + taken);
+        Ok(count)
+    }
+
+    /// Whether results wait to be put back.
+    pub(super) fn is_marked(&self) -> rusqlite::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM refused WHERE replay = 1)";
+        self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+    }
+
+    /// How many results a sink's system refused and that are kept.
+    pub(super) fn refused(&self, sink: &str) -> rusqlite::Result<u64> {
+        refused::count(&self.connection, sink)
+    }
+
+    /// A number that changes when another process wrote to the file.
+    pub(super) fn foreign_changes(&self) -> rusqlite::Result<i64> {
+        self.connection.pragma_query_value(None, "data_version", |row| row.get(0))
     }
 
     /// Deletes results up to and including `to`.
@@ -258,13 +318,14 @@ impl Store {
     }
 }
 
-/// Whose file it is; true where it is empty.
-fn identify(connection: &Connection, path: &Path) -> Result<bool, SpoolError> {
+/// Whose file it is.
+pub(super) fn identify(connection: &Connection, path: &Path) -> Result<Found, SpoolError> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let read = || Ok((number("application_id")?, number("user_version")?, number("page_count")?));
     match read().map_err(|source| error::of(path, source))? {
-        (_, _, 0) => Ok(true),
-        (APPLICATION_ID, 1..=FORMAT, _) => Ok(false),
+        (_, _, 0) => Ok(Found::Empty),
+        (APPLICATION_ID, FORMAT, _) => Ok(Found::Current),
+        (APPLICATION_ID, older @ 1..FORMAT, _) => Ok(Found::Format(older)),
         (APPLICATION_ID, found, _) => {
             Err(SpoolError::Newer { path: path.into(), found, known: FORMAT })
         }
@@ -272,16 +333,20 @@ fn identify(connection: &Connection, path: &Path) -> Result<bool, SpoolError> {
     }
 }
 
-/// Makes the tables where the file is new, and a place for every sink.
+/// Makes the tables where the file is new or older, and a place for every sink.
 fn prepare(
     mut connection: Connection,
-    new: bool,
+    found: Found,
     sinks: &[Arc<str>],
     next_min: u64,
 ) -> rusqlite::Result<Opened> {
     let transaction = connection.transaction()?;
-    if new {
-        transaction.execute_batch(SCHEMA)?;
+    match found {
+        Found::Empty => transaction.execute_batch(SCHEMA)?,
+        Found::Format(_) => transaction.execute_batch(FROM_1)?,
+        Found::Current => {}
+    }
+    if found != Found::Current {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     }
@@ -328,18 +393,18 @@ fn insert(
 ) -> rusqlite::Result<()> {
     let record = &row.record;
     transaction
-        .prepare_cached("INSERT INTO result VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .prepare_cached("INSERT INTO result VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)")?
         .execute(params![
-        signed(sequence),
-        record.id.0,
-        record.deployment,
-        record.asset,
-        record.model.name,
-        record.model.version,
-        record.model.trained_on,
-        now.nanos(),
-        row.payload,
-    ])?;
+            signed(sequence),
+            record.id.0,
+            record.deployment,
+            record.asset,
+            record.model.name,
+            record.model.version,
+            record.model.trained_on,
+            now.nanos(),
+            row.payload,
+        ])?;
     Ok(())
 }
 

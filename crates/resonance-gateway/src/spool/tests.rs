@@ -10,6 +10,8 @@ use resonance_plant::{
     Severity, Status, Timestamp, Value,
 };
 
+mod refused;
+
 use super::store::{ROW_BYTES, Row, Store};
 use super::*;
 use crate::events::EventLog;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::error::{self, SpoolError};
 use super::losses::{Losses, Reason};
+use super::refused::REFUSED_MAX;
 use super::store::{self, Opened, Row, SetAside, Store};
 use crate::plan::{DropPolicy, SpoolPlan};
 use crate::status::{Counter, SinkCounters, SpoolStatus};
@@ -170,6 +171,8 @@ pub(super) struct Worker {
     unqueued_seen: u64,
     /// For every sink: the acknowledged sequence that is in the file.
     kept_places: Vec<u64>,
+    /// As of the last count of refused results; `None`: they have to be counted.
+    counted: Option<i64>,
     /// For every [`Part`]: whether its last attempt failed, so that it is told once.
     failing: [bool; 2],
 }
@@ -198,6 +201,7 @@ impl Worker {
             losses: Losses::new(shared.sinks.iter().map(|sink| Arc::clone(&sink.id))),
             unqueued_seen: 0,
             kept_places: places.collect(),
+            counted: None,
             failing: [false; 2],
             shared: Arc::clone(&shared),
         };
@@ -349,16 +353,57 @@ impl Worker {
         let set_aside = std::mem::take(&mut *self.shared.set_aside.lock());
         if places != self.kept_places || !set_aside.is_empty() {
             let moved = sinks.iter().map(|sink| &*sink.id).zip(places.iter().copied());
-            if let Err(error) = self.store.keep_places(moved, &set_aside) {
-                self.shared.set_aside.lock().splice(0..0, set_aside);
-                return Err(error);
+            match self.store.keep_places(moved, &set_aside, self.shared.clock.now()) {
+                Ok(lost) => self.tell_forgotten(lost),
+                Err(error) => {
+                    self.shared.set_aside.lock().splice(0..0, set_aside);
+                    return Err(error);
+                }
             }
             self.kept_places.clone_from(&places);
+            self.counted = self.counted.filter(|_| set_aside.is_empty());
         }
+        self.keep_dead_letters()?;
         if let Some(everybody) = places.iter().min() {
             self.store.delete_to(*everybody)?;
         }
         self.drop_aged()
+    }
+
+    /// Sends again what somebody marked to be sent again, and counts what is refused.
+    fn keep_dead_letters(&mut self) -> rusqlite::Result<()> {
+        let changes = self.store.foreign_changes()?;
+        if self.counted == Some(changes) {
+            return Ok(());
+        }
+        let now = self.shared.clock.now();
+        for sink in &self.shared.sinks {
+            // What found no room stays marked for the next time.
+            self.store.put_back(&sink.id, now, self.bytes_max)?;
+            let refused = self.store.refused(&sink.id)?;
+            if let Some(counters) = sink.counters.get() {
+                counters.refused.set(store::signed(refused));
+            }
+        }
+        // A sink that does not run yet has nothing to count with.
+        let all_run = self.shared.sinks.iter().all(|sink| sink.counters.get().is_some());
+        let marked = self.store.is_marked()?;
+        self.counted = (all_run && !marked).then_some(changes);
+        Ok(())
+    }
+
+    fn tell_forgotten(&self, lost: u64) {
+        if lost == 0 {
+            return;
+        }
+        self.shared.dropped.add(lost);
+        let message = format!(
+            "{lost} refused results were dropped: at most {REFUSED_MAX} are kept for a sink; \
+             `resonance dead-letters` shows, replays and drops them"
+        );
+        let now = self.shared.clock.now();
+        let event = Event::new(now, Code::ResultDropped, "spool", message);
+        self.shared.events.record(event.with("count", Value::Uint(lost)));
     }
 
     fn drop_aged(&mut self) -> rusqlite::Result<()> {

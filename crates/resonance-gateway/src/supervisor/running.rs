@@ -243,6 +243,7 @@ impl SinkFace {
             failed: counters.failed.value(),
             waiting: counters.waiting.value(),
             dropped: counters.dropped.value(),
+            refused: counters.refused.value(),
         }
     }
 }

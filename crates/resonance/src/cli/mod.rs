@@ -5,6 +5,7 @@
 //! own runtime. What a command finds goes to standard output, what it says about itself to
 //! standard error.
 
+mod dead_letters;
 mod demo;
 mod duration;
 mod error;
@@ -86,6 +87,8 @@ enum Command {
     #[command(subcommand)]
     Model(model::Command),
     Status(status::StatusArgs),
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Make what a plant file says about users.
     #[command(subcommand)]
     User(user::Command),
@@ -99,6 +102,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Simulate(command) => simulate::run(command),
         Command::Model(command) => model::run(command),
         Command::Status(args) => status::run(args),
+        Command::DeadLetters(command) => dead_letters::run(command),
         Command::User(command) => user::run(command),
     }
 }

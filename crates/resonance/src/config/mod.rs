@@ -62,6 +62,14 @@ pub(crate) enum ReadError {
         /// Which file.
         path: PathBuf,
     },
+    /// It does not say where the spool is.
+    #[error("{}: {problem}; `resonance plant check` tells more", path.display())]
+    NoSpool {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// It is no text.
     #[error("{}: byte {at} is not UTF-8; save the file as UTF-8", path.display())]
     NotText {
@@ -105,6 +113,23 @@ impl PlantText {
     /// A plant file that is in memory; paths in it are relative to the folder of `path`.
     pub(crate) fn from_memory(path: &Path, text: impl Into<String>) -> Self {
         Self { path: path.to_owned(), text: text.into() }
+    }
+
+    /// Where the file says the spool is; nothing else in the file has to be right.
+    ///
+    /// # Errors
+    /// Where the text is no TOML, or what it says about the spool makes no sense.
+    pub(crate) fn spool(&self) -> Result<PathBuf, ReadError> {
+        #[derive(serde::Deserialize)]
+        struct OnlySpool {
+            #[serde(default)]
+            spool: element::Spool,
+        }
+        let only: OnlySpool = toml::from_str(&self.text).map_err(|error| ReadError::NoSpool {
+            path: self.path.clone(),
+            problem: error.message().to_owned(),
+        })?;
+        Ok(self.folder().join(only.spool.path))
     }
 
     /// The folder that paths in the file are relative to.

@@ -43,6 +43,17 @@ const SINKS: &[Column] = &[
     ("waiting", "/waiting"),
     ("failed", "/failed"),
     ("dropped", "/dropped"),
+    ("dead letters", "/refused"),
+];
+
+const LETTERS: &[Column] = &[
+    ("sink", "/sink"),
+    ("result", "/id"),
+    ("deployment", "/deployment"),
+    ("asset", "/asset"),
+    ("refused at", "/refused_at"),
+    ("state", "/state"),
+    ("reason", "/reason"),
 ];
 
 const SERVERS: &[Column] = &[
@@ -89,6 +100,11 @@ pub(crate) fn tables(status: &Value) -> String {
         out += &table(columns, status.pointer(pointer).map_or(&[], std::slice::from_ref));
     }
     out
+}
+
+/// A table of dead letters for people.
+pub(crate) fn letters(rows: &[Value]) -> String {
+    table(LETTERS, rows).trim_start().to_owned()
 }
 
 /// A table with a blank line before it; nothing where there are no rows.
@@ -147,7 +163,7 @@ mod tests {
             "sources": [],
             "sinks": [
                 { "id": "broker", "connection": "connected", "delivered": 1200, "waiting": 3,
-                  "failed": 0, "dropped": 0 },
+                  "failed": 0, "dropped": 0, "refused": 2 },
                 { "id": "b\u{1b}[2J", "connection": "connecting", "delivered": 0, "waiting": -1,
                   "failed": 7, "dropped": 0 },
             ],
@@ -158,9 +174,9 @@ mod tests {
 resonance 0.1.0  running since A  at B
 1,234,567 observations  0 gaps
 
-sink    connection  delivered  waiting  failed  dropped
-broker  connected       1,200        3       0        0
-b [2J   connecting          0       -1       7        0
+sink    connection  delivered  waiting  failed  dropped  dead letters
+broker  connected       1,200        3       0        0  2
+b [2J   connecting          0       -1       7        0  -
 
 spool written  kept  bytes  dropped
             5     3  1,000  -

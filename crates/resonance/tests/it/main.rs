@@ -3,6 +3,7 @@
 mod chain;
 mod grpc;
 mod http;
+mod mes;
 mod model_command;
 mod model_compare;
 mod model_packages;

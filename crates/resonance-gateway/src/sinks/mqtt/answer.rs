@@ -1,5 +1,7 @@
 //! What brokers answer, and what follows from it.
 
+use std::time::Duration;
+
 use resonance_plant::Code;
 use rumqttc::{
     ClientError, ConnectReturnCode, ConnectionError, PubAckReason, PublishNoticeError,
@@ -132,6 +134,24 @@ pub(super) fn mute() -> Trouble {
     let seconds = ACKNOWLEDGE_WITHIN.as_secs();
     let message = format!("the broker acknowledged nothing for {seconds} s");
     Trouble { code: Code::SinkDisconnected, message }
+}
+
+/// The application confirms nothing.
+pub(super) fn unconfirmed(within: Duration, topic: &str) -> Trouble {
+    let message = format!(
+        "the application confirmed nothing on {topic:?} for {} ms; results are sent again",
+        within.as_millis()
+    );
+    Trouble { code: Code::SinkDisconnected, message }
+}
+
+/// The broker does not let us hear the application.
+pub(super) fn no_replies(topic: &str, reason: &str) -> Trouble {
+    let message = format!(
+        "the broker refuses the subscription to {topic:?} ({reason}), so nothing would ever be \
+         confirmed; allow this gateway's user to read it, or change reply_topic"
+    );
+    Trouble { code: Code::SinkRefused, message }
 }
 
 /// The broker offers nothing but "at most once" (MQTT 5.0, 3.2.2.3.4).

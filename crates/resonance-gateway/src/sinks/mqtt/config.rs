@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::sinks::payload::{Acknowledge, Format};
 use crate::sources::opcua::config::SecretRef;
 
 /// An MQTT 5 broker that takes results.
@@ -14,6 +15,20 @@ pub struct MqttConfig {
     /// The topic; `{asset}`, `{deployment}` and `{model}` are replaced.
     #[serde(default = "defaults::topic")]
     pub topic: String,
+    /// The form of messages.
+    #[serde(default)]
+    pub format: Format,
+    /// When a result counts as delivered; `confirm_bod` goes with the B2MML formats.
+    #[serde(default)]
+    pub acknowledge: Acknowledge,
+    /// With `confirm_bod`: the topic on which the application confirms; absent:
+    /// `resonance/<client id>/reply`.
+    #[serde(default)]
+    pub reply_topic: Option<String>,
+    /// With `confirm_bod`: a result that is not confirmed within this time is sent again,
+    /// milliseconds.
+    #[serde(default = "defaults::confirm_ms_max")]
+    pub confirm_ms_max: u32,
     /// The client id; absent: `resonance-` and the sink's id.
     #[serde(default)]
     pub client_id: Option<String>,
@@ -44,6 +59,10 @@ impl MqttConfig {
         Self {
             url: url.into(),
             topic: defaults::topic(),
+            format: Format::default(),
+            acknowledge: Acknowledge::default(),
+            reply_topic: None,
+            confirm_ms_max: defaults::confirm_ms_max(),
             client_id: None,
             user: None,
             password: None,
@@ -58,6 +77,9 @@ impl MqttConfig {
 mod defaults {
     pub(super) fn topic() -> String {
         "resonance/{asset}/{deployment}/result".into()
+    }
+    pub(super) fn confirm_ms_max() -> u32 {
+        30_000
     }
     pub(super) fn in_flight_max() -> u16 {
         64

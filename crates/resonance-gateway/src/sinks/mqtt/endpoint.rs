@@ -1,18 +1,16 @@
 //! Where the broker is and how it is trusted, read from the configuration once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{Broker, MqttOptions, TlsConfiguration, Transport};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::MqttConfig;
 use super::topic::TopicTemplate;
 use crate::secret;
-use crate::sinks::SinkError;
+use crate::sinks::payload::{Acknowledge, Form, Format};
+use crate::sinks::{SinkError, tls};
 
 /// A connection that does not come about within this time has failed.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -26,6 +24,9 @@ const INCOMING_BYTES_MAX: u32 = 64 * 1024;
 pub(super) struct Endpoint {
     pub(super) options: MqttOptions,
     pub(super) topic: TopicTemplate,
+    pub(super) form: Form,
+    /// Where the application confirms, where it shall.
+    pub(super) reply_topic: Option<String>,
 }
 
 /// An MQTT URL's parts.
@@ -63,6 +64,21 @@ impl Endpoint {
             Some(client_id) => client_id.clone(),
             None => format!("resonance-{id}"),
         };
+        let reply_topic = match config.acknowledge {
+            Acknowledge::Transport => None,
+            Acknowledge::ConfirmBod if config.format == Format::Result => {
+                let problem = "only B2MML messages are confirmed by a ConfirmBOD; set format to \
+                               \"b2mml-xml\" or \"b2mml-json\"";
+                return Err(refused("acknowledge", problem.into()));
+            }
+            Acknowledge::ConfirmBod => {
+                let own = || format!("resonance/{client_id}/reply");
+                let topic = config.reply_topic.clone().unwrap_or_else(own);
+                TopicTemplate::parse(&topic)
+                    .map_err(|error| refused("reply_topic", error.to_string()))?;
+                Some(topic)
+            }
+        };
         let mut options = MqttOptions::new(client_id, Broker::tcp(url.host, url.port));
         match (&config.user, &config.password) {
             (Some(user), Some(reference)) => {
@@ -82,8 +98,8 @@ impl Endpoint {
             (None, None) => {}
         }
         if url.tls {
-            let tls =
-                tls(config.ca_file.as_deref()).map_err(|problem| refused("ca_file", problem))?;
+            let tls = tls::trusting(config.ca_file.as_deref())
+                .map_err(|problem| refused("ca_file", problem))?;
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
         } else if config.ca_file.is_some() {
             return Err(refused(
@@ -112,7 +128,13 @@ impl Endpoint {
             .set_connect_timeout(CONNECT_WITHIN)
             .set_max_packet_size(Some(INCOMING_BYTES_MAX))
             .set_outgoing_inflight_upper_limit(config.in_flight_max);
-        Ok(Self { options, topic })
+        let form = Form {
+            format: config.format,
+            acknowledge: config.acknowledge,
+            sender: format!("resonance/{id}"),
+            in_array: false,
+        };
+        Ok(Self { options, topic, form, reply_topic })
     }
 }
 
@@ -140,36 +162,6 @@ fn parse(url: &str) -> Result<Url<'_>, String> {
     // What a certificate can be about is what can be connected to.
     ServerName::try_from(host).map_err(|_| form())?;
     Ok(Url { tls, host, port })
-}
-
-/// Trusts the authorities in the file, or the system's.
-fn tls(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let unreadable =
-                |error: String| format!("{path}: the certificates cannot be read: {error}");
-            let found = CertificateDer::pem_file_iter(path)
-                .map_err(|error| unreadable(error.to_string()))?;
-            for certificate in found {
-                let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-                roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        return Err("no authority to trust was found; name a PEM file with one".into());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 #[cfg(test)]
@@ -202,6 +194,11 @@ mod tests {
         assert_eq!(key(MqttConfig { topic: "a/+".into(), ..good.clone() }), "topic");
         assert_eq!(key(MqttConfig { in_flight_max: 0, ..good.clone() }), "in_flight_max");
         assert_eq!(key(MqttConfig { ca_file: Some("x".into()), ..good.clone() }), "ca_file");
+        let acknowledge = Acknowledge::ConfirmBod;
+        assert_eq!(key(MqttConfig { acknowledge, ..good.clone() }), "acknowledge");
+        let (format, reply_topic) = (Format::B2mmlXml, Some("a/#".into()));
+        let confirmed = MqttConfig { acknowledge, format, reply_topic, ..good.clone() };
+        assert_eq!(key(confirmed), "reply_topic");
         let tls = MqttConfig::for_broker("mqtts://localhost");
         assert_eq!(key(MqttConfig { ca_file: Some("/nowhere".into()), ..tls }), "ca_file");
         let secret = crate::sources::opcua::config::SecretRef("env:RESONANCE_NOT_SET".into());

@@ -33,6 +33,7 @@ pub(super) struct Progress {
     refused: bool,
     resume_at: Option<Instant>,
     backoff: Backoff,
+    within: Duration,
 }
 
 #[derive(Debug)]
@@ -54,7 +55,13 @@ impl Progress {
             refused: false,
             resume_at: None,
             backoff: Backoff::new(wait_max),
+            within: ACKNOWLEDGE_WITHIN,
         }
+    }
+
+    /// The same, with another time within which a result must be acknowledged.
+    pub(super) fn answered_within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     /// The broker accepted the connection, and takes `receive_max` results at once
@@ -134,7 +141,7 @@ impl Progress {
     /// given up as mute.
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         let resume = self.resume_at.filter(|at| *at > now);
-        let mute = self.oldest().map(|sent| sent + ACKNOWLEDGE_WITHIN);
+        let mute = self.oldest().map(|sent| sent + self.within);
         match (resume, mute) {
             (Some(resume), Some(mute)) => Some(resume.min(mute)),
             (resume, mute) => resume.or(mute),
@@ -143,7 +150,7 @@ impl Progress {
 
     /// Whether the broker has kept silent about a result for too long.
     pub(super) fn is_mute(&self, now: Instant) -> bool {
-        self.oldest().is_some_and(|sent| now >= sent + ACKNOWLEDGE_WITHIN)
+        self.oldest().is_some_and(|sent| now >= sent + self.within)
     }
 
     /// Whether nothing is under way.

@@ -5,18 +5,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use resonance_plant::{Code, Event, Severity, Value};
+use rumqttc::mqttbytes::v5::SubscribeReasonCode;
 use rumqttc::{
     AsyncClient, ConnAckProperties, ConnectionError, Event as MqttEvent, EventLoop, Packet,
-    PublishNotice, PublishOptions, PublishProperties, QoS,
+    Publish, PublishNotice, PublishOptions, PublishProperties, QoS,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use super::MqttConfig;
 use super::answer::{self, Answer, Trouble};
+use super::confirm::Confirmations;
 use super::endpoint::Endpoint;
 use super::progress::{Outcome, Progress};
 use crate::sinks::backoff::random;
@@ -56,8 +59,15 @@ impl Sink for MqttSink {
         Box::pin(async move {
             let endpoint = Endpoint::new(&self.config, &delivery.id)?;
             let wait_max = Duration::from_millis(u64::from(self.config.backoff_ms_max.max(1)));
+            let confirm_within = Duration::from_millis(self.config.confirm_ms_max.max(1).into());
+            let progress = Progress::new(self.config.in_flight_max, wait_max);
             let publisher = Publisher {
-                progress: Progress::new(self.config.in_flight_max, wait_max),
+                progress: match endpoint.reply_topic {
+                    Some(_) => progress.answered_within(confirm_within),
+                    None => progress,
+                },
+                confirmations: endpoint.reply_topic.clone().map(Confirmations::new),
+                confirm_within,
                 retain: self.config.retain,
                 endpoint,
                 config: self.config,
@@ -81,6 +91,9 @@ struct Publisher {
     /// Read from the spool and not yet sent.
     read: VecDeque<Spooled>,
     progress: Progress,
+    /// What the application has yet to confirm, where its word counts.
+    confirmations: Option<Confirmations>,
+    confirm_within: Duration,
     broker: Broker,
     /// As configured, until a broker says it cannot.
     retain: bool,
@@ -130,18 +143,23 @@ impl Publisher {
     async fn connection(&mut self, stop: &mut Stop) -> Ended {
         self.rewind();
         self.broker = Broker::default();
-        let capacity = usize::from(self.config.in_flight_max);
+        // One more for the subscription to answers.
+        let capacity = usize::from(self.config.in_flight_max) + 1;
         let (client, events) =
             AsyncClient::builder(self.endpoint.options.clone()).capacity(capacity).build();
         let (accepted, acceptance) = oneshot::channel();
+        let (heard, incoming) = mpsc::channel(capacity);
+        if let Some(confirmations) = &mut self.confirmations {
+            confirmations.clear();
+        }
         tokio::select! {
-            error = pump(events, accepted) => match error {
+            error = pump(events, accepted, heard) => match error {
                 ConnectionError::RequestsDone | ConnectionError::DisconnectTimeout => {
                     Ended::Stopped
                 }
                 error => Ended::Lost(answer::of_connection(&error)),
             },
-            ended = self.feed(client, acceptance, stop) => ended,
+            ended = self.feed(client, acceptance, incoming, stop) => ended,
         }
     }
 
@@ -150,6 +168,7 @@ impl Publisher {
         &mut self,
         client: AsyncClient,
         acceptance: oneshot::Receiver<Option<ConnAckProperties>>,
+        mut incoming: mpsc::Receiver<Incoming>,
         stop: &mut Stop,
     ) -> Ended {
         tokio::select! {
@@ -161,6 +180,11 @@ impl Publisher {
                 }
             }
         }
+        if let Some(Confirmations { topic, .. }) = &self.confirmations
+            && let Err(error) = client.try_subscribe(topic.as_str(), QoS::AtLeastOnce)
+        {
+            return Ended::Lost(answer::of_client(&error));
+        }
         let mut notices = FuturesUnordered::new();
         let mut farewell: Option<Instant> = None;
         loop {
@@ -169,7 +193,10 @@ impl Publisher {
                 return leave(client).await;
             }
             if self.progress.is_mute(now) {
-                return Ended::Lost(answer::mute());
+                return Ended::Lost(match &self.confirmations {
+                    Some(of) => answer::unconfirmed(self.confirm_within, &of.topic),
+                    None => answer::mute(),
+                });
             }
             while farewell.is_none()
                 && let Some(sent) = self.send(&client, now)
@@ -186,7 +213,12 @@ impl Publisher {
             tokio::select! {
                 biased;
                 Some((sequence, notice)) = notices.next() => {
-                    self.answered(sequence, answer::of_publish(notice));
+                    self.published(sequence, answer::of_publish(notice));
+                }
+                Some(heard) = incoming.recv() => {
+                    if let Err(trouble) = self.heard(heard) {
+                        return Ended::Lost(trouble);
+                    }
                 }
                 _ = stop.wait_for(|stop| *stop), if farewell.is_none() => {
                     farewell = Some(now + FAREWELL);
@@ -207,8 +239,8 @@ impl Publisher {
     ) -> Option<Result<(u64, PublishNotice), Trouble>> {
         while self.progress.room(now) > 0 {
             let result = self.read.pop_front()?;
-            let Some(options) = self.publish_options(&result) else { continue };
-            let sent = client.try_publish_tracked(self.topic(&result), result.payload, options);
+            let Some((payload, options)) = self.prepare(&result) else { continue };
+            let sent = client.try_publish_tracked(self.topic(&result), payload, options);
             return Some(match sent {
                 Ok(notice) => Ok((result.sequence, notice)),
                 Err(error) => Err(answer::of_client(&error)),
@@ -246,24 +278,56 @@ impl Publisher {
         self.endpoint.topic.topic(&result.asset, &result.deployment, &result.model)
     }
 
-    /// How a result is published, and that it is under way. `None` where it is larger than the
-    /// broker takes: it is set aside instead.
-    fn publish_options(&mut self, result: &Spooled) -> Option<PublishOptions> {
+    /// What is published of a result, and how, and that it is under way. `None` where it cannot
+    /// be sent in this form, or is larger than the broker takes: it is set aside instead.
+    fn prepare(&mut self, result: &Spooled) -> Option<(Bytes, PublishOptions)> {
+        self.progress.sent(result.sequence, now());
+        let payload = match self.endpoint.form.message(std::slice::from_ref(result)) {
+            Ok(message) => message.body,
+            Err(error) => {
+                self.answered(result.sequence, Answer::Never(error.to_string()));
+                return None;
+            }
+        };
         let properties = self.properties(result);
         let names: usize = properties
             .user_properties
             .iter()
             .map(|(name, value)| name.len() + value.len() + 5)
             .sum();
-        let bytes = HEADER_BYTES + self.topic(result).len() + names + result.payload.len();
-        self.progress.sent(result.sequence, now());
+        let reply = properties.response_topic.as_ref().map_or(0, |topic| topic.len() + 3);
+        let bytes = HEADER_BYTES + self.topic(result).len() + names + reply + payload.len();
         if self.broker.packet_bytes_max.is_some_and(|max| bytes as u64 > u64::from(max)) {
             let reason = format!("{bytes} bytes are more than the broker takes in one packet");
             self.answered(result.sequence, Answer::Never(reason));
             return None;
         }
+        if let Some(confirmations) = &mut self.confirmations {
+            confirmations.sent(result.id, result.sequence);
+        }
         let options = PublishOptions::new(QoS::AtLeastOnce).retain(self.retain);
-        Some(options.properties(properties))
+        Some((payload, options.properties(properties)))
+    }
+
+    /// The broker answered; where the application's word counts, its yes is none.
+    fn published(&mut self, sequence: u64, answer: Answer) {
+        if self.confirmations.is_none() || answer != Answer::Accepted {
+            self.answered(sequence, answer);
+        }
+    }
+
+    /// The application answered, or the broker does not let us hear it.
+    fn heard(&mut self, heard: Incoming) -> Result<(), Trouble> {
+        let Some(confirmations) = &mut self.confirmations else { return Ok(()) };
+        match heard {
+            Incoming::Unheard(reason) => Err(answer::no_replies(&confirmations.topic, &reason)),
+            Incoming::Answer(publish) => {
+                for (sequence, answer) in confirmations.answered(&publish) {
+                    self.answered(sequence, answer);
+                }
+                Ok(())
+            }
+        }
     }
 
     /// MQTT 5.0, 3.3.2.3.
@@ -275,7 +339,8 @@ impl Publisher {
         PublishProperties {
             payload_format_indicator: Some(1),
             message_expiry_interval: Some(u32::try_from(expiry).unwrap_or(u32::MAX)),
-            content_type: Some("application/json".into()),
+            content_type: Some(self.endpoint.form.content_type().into()),
+            response_topic: self.endpoint.reply_topic.clone(),
             correlation_data: Some(result.id.0.to_vec().into()),
             user_properties: vec![
                 user("result_id", &result.id.to_string()),
@@ -305,7 +370,7 @@ impl Publisher {
                 counters.failed.add(1);
                 if self.refusal_told.as_deref() != Some(reason.as_str()) {
                     let message = format!(
-                        "the broker refuses results: {reason}; they are kept and tried again, in \
+                        "results are refused: {reason}; they are kept and tried again, in \
                          order, with growing pauses"
                     );
                     self.tell(Code::SinkRefused, message, &[("spool_sequence", sequence)]);
@@ -340,8 +405,8 @@ impl Publisher {
             let count = std::mem::take(&mut self.set_aside.count);
             self.set_aside.told_at = Some(now);
             let message = format!(
-                "the broker will never take {count} result(s): {reason}; they are kept in the \
-                 spool's table \"refused\" and not tried again"
+                "{count} result(s) will never be taken: {reason}; they are kept as dead letters: \
+                 see `resonance dead-letters`"
             );
             self.tell(Code::SinkRefused, message, &[("count", count)]);
         }
@@ -371,23 +436,46 @@ impl Publisher {
     }
 }
 
-/// Drives the connection until it ends; says when it was accepted.
+/// What comes in besides acknowledgements.
+enum Incoming {
+    /// An answer of the application.
+    Answer(Box<Publish>),
+    /// The subscription to answers was refused, for this reason.
+    Unheard(String),
+}
+
+/// Drives the connection until it ends; says when it was accepted, and passes on what comes in.
 async fn pump(
     mut events: EventLoop,
     accepted: oneshot::Sender<Option<ConnAckProperties>>,
+    heard: mpsc::Sender<Incoming>,
 ) -> ConnectionError {
     let mut accepted = Some(accepted);
     loop {
-        match events.poll().await {
+        let incoming = match events.poll().await {
             Ok(MqttEvent::Incoming(Packet::ConnAck(answer))) => {
                 if let Some(accepted) = accepted.take() {
                     // Nobody waits any more where the sink is stopped in this moment.
                     let _ = accepted.send(answer.properties);
                 }
+                continue;
             }
-            Ok(_) => {}
+            Ok(MqttEvent::Incoming(Packet::Publish(publish))) => {
+                Incoming::Answer(Box::new(publish))
+            }
+            Ok(MqttEvent::Incoming(Packet::SubAck(answer))) => {
+                let is_granted =
+                    |code: &&SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
+                match answer.return_codes.iter().find(|code| !is_granted(code)) {
+                    Some(refused) => Incoming::Unheard(format!("{refused:?}")),
+                    None => continue,
+                }
+            }
+            Ok(_) => continue,
             Err(error) => return error,
-        }
+        };
+        // The one who hears is polled beside this, and ends this where it ends.
+        let _ = heard.send(incoming).await;
     }
 }
 

@@ -7,24 +7,63 @@ use crate::config::document::Node;
 /// What a topic may contain in braces.
 const PLACEHOLDERS: [&str; 3] = ["asset", "deployment", "model"];
 
-/// There is one kind so far, so a sink whose `type` is misspelt is checked as that one, too.
+/// A sink whose `type` is misspelt is checked as what its URL says.
 pub(super) fn check(check: &mut Check<'_, '_>, sink: &Node<'_>) {
-    let host = url(check, sink, &["mqtt", "mqtts"]);
-    check.user_and_password(sink);
-    check.at_least_one(sink, &["in_flight_max", "backoff_ms_max"]);
+    let kind = sink.text_at("type").map(|(kind, _)| kind);
+    let scheme = sink.text_at("url").and_then(|(url, _)| url.split_once("://")).map(|at| at.0);
+    let is_http = match kind {
+        Some("http") => true,
+        Some("mqtt") => false,
+        _ => matches!(scheme, Some("http" | "https")),
+    };
+    let (plain, encrypted) = if is_http { ("http", "https") } else { ("mqtt", "mqtts") };
+    let host = url(check, sink, &[plain, encrypted]);
     check.file_exists(sink, "ca_file");
-    topic(check, sink);
-    let plain = sink.text_at("url").is_some_and(|(url, _)| url.starts_with("mqtt://"));
-    if plain
-        && !host.is_none_or(host_is_loopback)
-        && let Some(password) = sink.get("password")
-    {
-        let message = "the password crosses the network unprotected";
-        check.warning(Mistake::WeakSecurity, &password.place, message, "use mqtts://");
+    if is_http {
+        check.at_least_one(sink, &["batch_max", "timeout_ms", "backoff_ms_max"]);
+        token(check, sink);
+    } else {
+        check.at_least_one(sink, &["in_flight_max", "backoff_ms_max", "confirm_ms_max"]);
+        topic(check, sink);
     }
-    if plain && let Some(ca) = sink.get("ca_file") {
-        let message = "`ca_file` is for mqtts://";
-        check.error(Mistake::Contradiction, &ca.place, message, "use mqtts://, or take it away");
+    check.user_and_password(sink);
+    confirmation(check, sink);
+    if scheme != Some(plain) {
+        return;
+    }
+    if !host.is_none_or(host_is_loopback)
+        && let Some(secret) = sink.get("password").or(sink.get("token"))
+    {
+        let message = "the secret crosses the network unprotected";
+        let remedy = format!("use {encrypted}://");
+        check.warning(Mistake::WeakSecurity, &secret.place, message, remedy);
+    }
+    if let Some(ca) = sink.get("ca_file") {
+        let message = format!("`ca_file` is for {encrypted}://");
+        let remedy = format!("use {encrypted}://, or take it away");
+        check.error(Mistake::Contradiction, &ca.place, message, remedy);
+    }
+}
+
+/// A bearer token stands for itself.
+fn token(check: &mut Check<'_, '_>, sink: &Node<'_>) {
+    if let Some(token) = sink.get("token")
+        && (sink.has("user") || sink.has("password"))
+    {
+        let message = "a token besides a user";
+        check.error(Mistake::Contradiction, &token.place, message, "keep one of them");
+    }
+}
+
+/// Only B2MML is confirmed by a ConfirmBOD.
+fn confirmation(check: &mut Check<'_, '_>, sink: &Node<'_>) {
+    let format = sink.text_at("format").map_or("result", |(format, _)| format);
+    if let Some(("confirm_bod", acknowledge)) = sink.text_at("acknowledge")
+        && format == "result"
+    {
+        let message = "`confirm_bod` is how B2MML messages are confirmed, not result records";
+        let remedy = "set format = \"b2mml-xml\" or \"b2mml-json\", or acknowledge = \"transport\"";
+        check.error(Mistake::Contradiction, &acknowledge.place, message, remedy);
     }
 }
 

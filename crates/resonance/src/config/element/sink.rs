@@ -1,5 +1,6 @@
 //! `[[sink]]`.
 
+use resonance_gateway::sinks::http::HttpConfig;
 use resonance_gateway::sinks::mqtt::MqttConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,6 +11,8 @@ use super::Named;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Sink {
+    /// A system that takes results over HTTP, such as a MES.
+    Http(Named<HttpConfig>),
     /// An MQTT 5 broker.
     Mqtt(Named<MqttConfig>),
 }
@@ -18,6 +21,7 @@ impl Sink {
     /// The name in the plant file.
     pub(crate) fn id(&self) -> &str {
         match self {
+            Self::Http(named) => &named.id,
             Self::Mqtt(named) => &named.id,
         }
     }

@@ -21,7 +21,7 @@ impl Resolver<'_, '_> {
             let kind = match source {
                 Source::Opcua(named) => {
                     let mut config = named.config.clone();
-                    self.secret_exists("source", at, config.password.as_mut());
+                    self.secret_exists("source", at, "password", config.password.as_mut());
                     config.pki = config.pki.map(|folder| self.folder_of(&folder));
                     SourceKind::Opcua(config)
                 }
@@ -35,12 +35,17 @@ impl Resolver<'_, '_> {
         let mut plans = Vec::new();
         for (at, sink) in self.file.sinks.iter().enumerate() {
             let kind = match sink {
+                Sink::Http(named) => {
+                    let mut config = named.config.clone();
+                    self.secret_exists("sink", at, "password", config.password.as_mut());
+                    self.secret_exists("sink", at, "token", config.token.as_mut());
+                    config.ca_file = config.ca_file.map(|file| self.file_of(&file));
+                    SinkKind::Http(config)
+                }
                 Sink::Mqtt(named) => {
                     let mut config = named.config.clone();
-                    self.secret_exists("sink", at, config.password.as_mut());
-                    config.ca_file = config
-                        .ca_file
-                        .map(|file| self.folder_of(Path::new(&file)).display().to_string());
+                    self.secret_exists("sink", at, "password", config.password.as_mut());
+                    config.ca_file = config.ca_file.map(|file| self.file_of(&file));
                     SinkKind::Mqtt(config)
                 }
             };
@@ -120,13 +125,23 @@ impl Resolver<'_, '_> {
 
     /// Makes a reference to a secret independent of where the process runs, and looks whether
     /// the secret is there. It is read again where it is used.
-    fn secret_exists(&mut self, list: &str, at: usize, reference: Option<&mut SecretRef>) {
+    fn secret_exists(
+        &mut self,
+        list: &str,
+        at: usize,
+        key: &str,
+        reference: Option<&mut SecretRef>,
+    ) {
         let Some(reference) = reference else { return };
         self.relative_to_folder(reference);
         if let Err(error) = secret::read(reference) {
-            let place = self.place(list, at, "password");
+            let place = self.place(list, at, key);
             self.secret_missing(&place, &error.to_string());
         }
+    }
+
+    fn file_of(&self, file: &str) -> String {
+        self.folder_of(Path::new(file)).display().to_string()
     }
 
     fn relative_to_folder(&self, reference: &mut SecretRef) {

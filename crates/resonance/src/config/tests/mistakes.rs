@@ -187,6 +187,28 @@ fn sinks() {
         .replace("mqtt://127.0.0.1", "mqtt://broker")
         .replace(topic, "user = \"me\"\npassword = \"env:PATH\"");
     check_text(&text, M::WeakSecurity, "\"env:PATH\"", None);
+    let confirm = "acknowledge = \"confirm_bod\"";
+    check(topic, confirm, M::Contradiction, "\"confirm_bod\"", None);
+}
+
+#[test]
+fn sinks_over_http() {
+    let sound = SOUND
+        .replace("type = \"mqtt\"", "type = \"http\"")
+        .replace("mqtt://127.0.0.1", "http://127.0.0.1/results")
+        .replace("topic = \"a/{asset}\"", "batch_max = 1");
+    let with = |from: &str, to: &str| sound.replace(from, to);
+    check_text(&with("http://", "mqtt://"), M::InvalidValue, "\"mqtt://127.0.0.1/results\"", None);
+    let batch = "batch_max = 1";
+    check_text(&with(batch, "batch_max = 0"), M::OutOfBounds, "0", None);
+    let ca = with(batch, "ca_file = \"Cargo.toml\"");
+    check_text(&ca, M::Contradiction, "\"Cargo.toml\"", None);
+    let both = "token = \"env:PATH\"\nuser = \"me\"\npassword = \"env:PATH\"";
+    check_text(&with(batch, both), M::Contradiction, "\"env:PATH\"", None);
+    let far = with("127.0.0.1/results", "mes/results").replace(batch, "token = \"env:PATH\"");
+    check_text(&far, M::WeakSecurity, "\"env:PATH\"", None);
+    let format = with(batch, "format = \"b2mml\"");
+    check_text(&format, M::InvalidValue, "\"b2mml\"", Some("b2mml-xml"));
 }
 
 #[test]

@@ -265,6 +265,7 @@ fn counter_lines(board: &Board, paint: Paint) -> Vec<Line<'static>> {
                 sink.waiting
             )),
             Span::styled(format!("  {} dropped", sink.dropped), paint.bad(sink.dropped)),
+            dead_letters(sink.refused, paint),
         ]));
     }
     for server in &gateway.servers {
@@ -297,6 +298,14 @@ fn flow_line(board: &Board, gateway: &Gateway, paint: Paint) -> Line<'static> {
             number::count(gateway.spool.kept)
         )),
     ])
+}
+
+/// Nothing where there are none, as it should be.
+fn dead_letters(count: i64, paint: Paint) -> Span<'static> {
+    match u64::try_from(count) {
+        Ok(count @ 1..) => Span::styled(format!("  {count} dead letters"), paint.bad(count)),
+        _ => Span::raw(""),
+    }
 }
 
 fn connection(connection: Connection, paint: Paint) -> Span<'static> {

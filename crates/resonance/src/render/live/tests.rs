@@ -75,6 +75,7 @@ fn gateway() -> Status {
         failed: 0,
         waiting: 34,
         dropped: 0,
+        refused: 2,
     };
     Status {
         at: Timestamp::from_millis(START),
@@ -193,7 +194,7 @@ wear on mill  active
   model tool-wear 1.0.0  trained on simulated data  sha256:01234567  onnxruntime 1.31.1
  Counters ──────────────────────────────────────────────────────────────────────────────────────
 12,345 observations (0/s)  gaps 1  1,234 inferences  1,234 results  0 in the spool
-sink broker  connected  1,200 delivered  34 waiting  0 dropped
+sink broker  connected  1,200 delivered  34 waiting  0 dropped  2 dead letters
  Last events ───────────────────────────────────────────────────────────────────────────────────
 09:08:08 source.connected source/mill: it answers
 ";

@@ -53,6 +53,11 @@ pub fn config(url: impl Into<String>) -> MqttConfig {
 
 impl Gateway {
     pub fn start(folder: &Path, config: MqttConfig) -> Self {
+        Self::with(folder, Box::new(MqttSink::new(config)))
+    }
+
+    /// With any sink.
+    pub fn with(folder: &Path, sink: Box<dyn Sink>) -> Self {
         let events = Arc::new(EventLog::in_memory());
         let spool = open(&plan(folder), &events);
         let counters = Arc::new(SinkCounters::default());
@@ -64,7 +69,7 @@ impl Gateway {
             counters: Arc::clone(&counters),
         };
         let (stop, stopped) = watch::channel(false);
-        let sink = tokio::spawn(Box::new(MqttSink::new(config)).run(delivery, stopped));
+        let sink = tokio::spawn(sink.run(delivery, stopped));
         Self { spool, events, counters, stop, sink }
     }
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod broker;
 mod delivery;
-mod gateway;
+pub(crate) mod gateway;
 mod outage;
 mod spool_files;
 pub(crate) mod subscriber;

@@ -1,4 +1,4 @@
-//! A simulated MES: takes results over MQTT 5 and acknowledges them.
+//! A MES that takes results over MQTT 5 and acknowledges them.
 //!
 //! It speaks the receiving half of the protocol on a real socket: CONNECT, PUBLISH at every QoS,
 //! PINGREQ, DISCONNECT. It is no broker: subscriptions are refused.

@@ -1,0 +1,119 @@
+//! One HTTP/1.1 connection, and how it is made: over TCP, or whatever a test puts in its place.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::HeaderMap;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use super::endpoint::Endpoint;
+
+/// The largest answer that is read, bytes.
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// What bytes go through.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A stream that comes about, or does not.
+pub(super) type Connecting<'a> =
+    Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Stream>>> + Send + 'a>>;
+
+/// Makes connections.
+pub(super) trait Connect: Send + Sync {
+    fn connect(&self) -> Connecting<'_>;
+}
+
+impl Connect for Endpoint {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async move {
+            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            stream.set_nodelay(true)?;
+            let Some((config, name)) = &self.tls else {
+                return Ok(Box::new(stream) as Box<dyn Stream>);
+            };
+            let connector = TlsConnector::from(std::sync::Arc::clone(config));
+            let stream = connector.connect(name.clone(), stream).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// An open connection. Ends when dropped.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+    /// Whether an answer came through it already: then a peer may close it at any time.
+    pub(super) is_used: bool,
+}
+
+impl Connection {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub(super) async fn open(connect: &dyn Connect) -> Result<Self, String> {
+        let stream = connect.connect().await.map_err(|error| error.to_string())?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        // Its error reaches whoever waits for an answer.
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { sender, driver, is_used: false })
+    }
+
+    /// Whether another request can be sent.
+    pub(super) async fn is_ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    /// Sends a request and reads the answer.
+    ///
+    /// # Errors
+    /// What went wrong, in words. The connection is of no use then.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response, String> {
+        let answered = self.sender.send_request(request).await.map_err(|error| words(&error))?;
+        let (head, body) = answered.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                format!("the answer is larger than {ANSWER_BYTES_MAX} bytes")
+            } else {
+                format!("the answer broke off: {error}")
+            }
+        })?;
+        self.is_used = true;
+        Ok(Response { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+fn words(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
