@@ -4,7 +4,7 @@
 //! ```text
 //! resonance-bench windows [SECONDS]                             blocks into windows
 //! resonance-bench reads URL SECONDS NODE...                     ages of values that Read returns
-//! resonance-bench spool RESULTS BROKER_URL                      result spool and MQTT sink
+//! resonance-bench spool RESULTS BROKER_URL                      result spool, MQTT and HTTP sinks
 //! resonance-bench requests HOST:PORT PATH BODY_FILE SECONDS CONNECTIONS [HEADER]...
 //!                                                               HTTP requests
 //! resonance-bench calls HOST:PORT PATH SECONDS CONNECTIONS MESSAGE_FILE...   gRPC calls

@@ -1,11 +1,13 @@
-//! How fast results come into the spool, out of it, and to a broker.
+//! How fast results come into the spool, out of it, to a broker, and to a MES over HTTP.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use resonance_gateway::events::EventLog;
 use resonance_gateway::plan::{DropPolicy, SpoolPlan};
+use resonance_gateway::sinks::http::{HttpConfig, HttpSink};
 use resonance_gateway::sinks::mqtt::{MqttConfig, MqttSink};
+use resonance_gateway::sinks::payload::{Acknowledge, Format};
 use resonance_gateway::sinks::{Delivery, Sink};
 use resonance_gateway::spool::Spool;
 use resonance_gateway::status::SinkCounters;
@@ -14,6 +16,9 @@ use resonance_plant::{
     Clock, EventSink, ModelCategory, ModelUsed, Qualifier, ResultId, ResultRecord, Status,
     SystemClock, Value,
 };
+
+use resonance_simulate::mes::HttpMes;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::Failure;
 
@@ -29,15 +34,18 @@ const LOOK: Duration = Duration::from_millis(1);
 /// Longer than this for one step, and something is wrong.
 const STEP_MAX: Duration = Duration::from_secs(300);
 
-/// Names of the spool's two readers: this program itself, and the MQTT sink.
-const SINKS: [&str; 2] = ["reader", "mqtt"];
+/// Results in one request, where several travel together.
+const BATCH: u16 = 50;
 
-/// Fills a spool with so many results, reads them, and then lets the MQTT sink deliver them to a
-/// broker, connecting included.
+/// Names of the spool's readers: this program itself, and the sinks.
+const SINKS: [&str; 5] = ["reader", "mqtt", "http", "http_batches", "http_b2mml"];
+
+/// Fills a spool with so many results, reads them, and then lets one sink after the other deliver
+/// them, connecting included.
 pub(crate) fn spool(results: u64, broker: &str) -> Result<serde_json::Value, Failure> {
     // As `resonance run` does.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mes = Mes::start()?;
     let folder = tempfile::tempdir()?;
     let plan = SpoolPlan {
         path: folder.path().join("spool.sqlite"),
@@ -52,27 +60,59 @@ pub(crate) fn spool(results: u64, broker: &str) -> Result<serde_json::Value, Fai
     let written_s = fill(&spool, results, &*clock)?;
     let bytes = spool.status().bytes;
     let read_s = runtime.block_on(read(&spool, results))?;
-    let counters = Arc::new(SinkCounters::default());
-    let cursor = spool.cursor(SINKS[1], Arc::clone(&counters))?;
-    let delivery = Delivery {
-        id: SINKS[1].into(),
-        cursor,
-        clock,
-        events: log,
-        counters: Arc::clone(&counters),
-    };
-    let drained_s = runtime.block_on(drain(delivery, broker, results))?;
-    if counters.failed.value() + counters.dropped.value() > 0 {
-        let told: Vec<_> = events.recent(3).iter().map(|event| event.message.clone()).collect();
-        return Err(format!("not every result was delivered at once: {told:?}").into());
-    }
-    Ok(serde_json::json!({
+    let mut report = serde_json::json!({
         "results": results,
         "bytes": bytes,
         "written_per_s": results as f64 / written_s,
         "read_per_s": results as f64 / read_s,
-        "delivered_per_s": results as f64 / drained_s,
-    }))
+    });
+    for id in SINKS.into_iter().skip(1) {
+        let counters = Arc::new(SinkCounters::default());
+        let delivery = Delivery {
+            id: id.into(),
+            cursor: spool.cursor(id, Arc::clone(&counters))?,
+            clock: Arc::clone(&clock),
+            events: Arc::clone(&log),
+            counters: Arc::clone(&counters),
+        };
+        let drained_s = runtime.block_on(drain(delivery, sink(id, broker, &mes.url), results))?;
+        if counters.failed.value() + counters.dropped.value() > 0 {
+            let told: Vec<_> = events.recent(3).iter().map(|event| event.message.clone()).collect();
+            return Err(format!("{id}: not every result was delivered at once: {told:?}").into());
+        }
+        report[format!("{id}_per_s")] = (results as f64 / drained_s).into();
+    }
+    Ok(report)
+}
+
+fn sink(id: &str, broker: &str, mes: &str) -> Box<dyn Sink> {
+    let http = HttpConfig::for_url(mes);
+    match id {
+        "mqtt" => Box::new(MqttSink::new(MqttConfig::for_broker(broker))),
+        "http_batches" => Box::new(HttpSink::new(HttpConfig { batch_max: BATCH, ..http })),
+        "http_b2mml" => Box::new(HttpSink::new(HttpConfig {
+            format: Format::B2mmlXml,
+            acknowledge: Acknowledge::ConfirmBod,
+            ..http
+        })),
+        _ => Box::new(HttpSink::new(http)),
+    }
+}
+
+/// A simulated MES that reads every message, on one thread of its own.
+struct Mes {
+    url: String,
+    /// Held so that it runs.
+    _runtime: Runtime,
+}
+
+impl Mes {
+    fn start() -> Result<Self, Failure> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let mes = runtime.block_on(HttpMes::start(([127, 0, 0, 1], 0).into()))?;
+        mes.forget_requests();
+        Ok(Self { url: mes.url(), _runtime: runtime })
+    }
 }
 
 /// Seconds until all were written.
@@ -108,11 +148,10 @@ async fn read(spool: &Spool, results: u64) -> Result<f64, Failure> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Seconds until the broker acknowledged all.
-async fn drain(delivery: Delivery, broker: &str, results: u64) -> Result<f64, Failure> {
+/// Seconds until all were acknowledged.
+async fn drain(delivery: Delivery, sink: Box<dyn Sink>, results: u64) -> Result<f64, Failure> {
     let counters = Arc::clone(&delivery.counters);
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let sink = Box::new(MqttSink::new(MqttConfig::for_broker(broker)));
     let started = Instant::now();
     let running = tokio::spawn(sink.run(delivery, stopped));
     while counters.delivered.value() < results && started.elapsed() < STEP_MAX {

@@ -13,6 +13,7 @@ use crate::sinks::mqtt::MqttConfig;
 use crate::sources::SourcePoint;
 use crate::sources::opcua::OpcUaConfig;
 use crate::sources::opcua::config::TimeFrom;
+use crate::spool::When;
 
 /// Everything the gateway needs to run.
 #[derive(Clone, Debug)]
@@ -160,6 +161,16 @@ pub enum SinkKind {
     Http(HttpConfig),
     /// An MQTT 5 broker.
     Mqtt(MqttConfig),
+}
+
+impl SinkKind {
+    /// Which results it sends; `None`: every one.
+    pub fn when(&self) -> Option<&When> {
+        match self {
+            Self::Http(config) => config.when.as_ref(),
+            Self::Mqtt(config) => config.when.as_ref(),
+        }
+    }
 }
 
 /// The servers; each absent unless configured.

@@ -113,6 +113,8 @@ pub struct SinkCounters {
     pub dropped: Counter,
     /// Results the system refused for good, that are kept as dead letters at the moment.
     pub refused: Gauge,
+    /// Results that were not to be sent to this sink: the condition of its `when` was not met.
+    pub left_out: Counter,
 }
 
 /// The gateway at one moment.
@@ -283,6 +285,8 @@ pub struct SinkStatus {
     pub dropped: u64,
     /// Dead letters at the moment: results the system refused for good.
     pub refused: i64,
+    /// Results that were not to be sent to this sink.
+    pub left_out: u64,
 }
 
 /// A server at one moment.

@@ -5,6 +5,7 @@ pub mod http;
 pub mod mqtt;
 pub mod payload;
 mod tls;
+mod unconfirmed;
 
 use std::future::Future;
 use std::pin::Pin;

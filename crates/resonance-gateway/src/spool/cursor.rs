@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::error;
 use super::store::{self, SetAside};
+use super::when::{Chooser, When};
 use super::writer::{Place, Shared};
 
 /// Bytes of payload in one batch, about.
@@ -38,6 +39,8 @@ pub struct Spooled {
     pub trained_on: String,
     /// When it came into the spool.
     pub spooled_at: Timestamp,
+    /// Whether it was refused once and is sent again because somebody asked for it.
+    pub is_replay: bool,
     /// The result, as JSON.
     pub payload: Bytes,
 }
@@ -61,9 +64,10 @@ pub struct Cursor {
     reader: Option<Reader>,
     /// A read under way; kept here so that a caller may give up waiting and come back.
     reading: Option<JoinHandle<Reading>>,
-    /// The last result that was handed out; what follows it up to the place read to is for other
-    /// sinks.
+    /// The last result that was handed out; what follows it up to the place read to is not for
+    /// this sink.
     own_last: u64,
+    chooser: Option<Chooser>,
     failing: bool,
 }
 
@@ -77,10 +81,18 @@ impl Cursor {
             reader: None,
             reading: None,
             own_last: 0,
+            chooser: None,
             failing: false,
         };
         cursor.rewind();
         cursor
+    }
+
+    /// The same place, which hands out only these results.
+    #[must_use]
+    pub fn choosing(mut self, when: Option<&When>) -> Self {
+        self.chooser = when.cloned().map(Chooser::new);
+        self
     }
 
     /// The next results in order, at most `max` (at least one), waiting until there are some.
@@ -102,14 +114,15 @@ impl Cursor {
             let Ok((reader, batch)) = read else { continue };
             self.reader = reader;
             match batch {
-                Ok(Batch { rows, to }) => {
+                Ok(Batch { mut rows, to }) => {
                     self.failing = false;
+                    self.choose(&mut rows);
                     // Where results were dropped meanwhile there may be none.
                     let before = self.shared.first.load(Ordering::Acquire).saturating_sub(1);
                     let place = self.place();
                     place.taken.fetch_max(to.max(before), Ordering::AcqRel);
                     if place.acknowledged.load(Ordering::Acquire) >= self.own_last {
-                        // Nothing is under way: what is for other sinks holds nothing back.
+                        // Nothing is under way: what is not for this sink holds nothing back.
                         let passed = rows.first().map_or(to, |row| row.sequence - 1);
                         place.acknowledged.fetch_max(passed, Ordering::AcqRel);
                     }
@@ -128,7 +141,7 @@ impl Cursor {
     pub fn acknowledge(&self, sequence: u64) {
         let place = self.place();
         let taken = place.taken.load(Ordering::Acquire);
-        // After the last of its own, what was read is for other sinks.
+        // After the last of its own, what was read is not for this sink.
         let done = if sequence >= self.own_last { taken } else { sequence.min(taken) };
         place.acknowledged.fetch_max(done, Ordering::AcqRel);
     }
@@ -174,6 +187,16 @@ impl Cursor {
 
     fn place(&self) -> &Place {
         &self.shared.sinks[self.index]
+    }
+
+    /// Leaves the results that are to be sent.
+    fn choose(&mut self, rows: &mut Vec<Spooled>) {
+        let place = &self.shared.sinks[self.index];
+        let Some(chooser) = &mut self.chooser else { return };
+        let left_out = chooser.choose(rows, place.acknowledged.load(Ordering::Acquire));
+        if let Some(counters) = place.counters.get() {
+            counters.left_out.add(left_out);
+        }
     }
 
     async fn unreadable(&mut self, error: &rusqlite::Error) {
@@ -236,7 +259,7 @@ fn batch(connection: &Connection, sink: &str, after: u64, max: usize) -> rusqlit
     {
         to = store::unsigned(row.get(0)?);
         let only: Option<String> = row.get(9)?;
-        if only.is_some_and(|only| only != sink) {
+        if only.as_ref().is_some_and(|only| only != sink) {
             continue;
         }
         let payload: Vec<u8> = row.get(8)?;
@@ -250,6 +273,7 @@ fn batch(connection: &Connection, sink: &str, after: u64, max: usize) -> rusqlit
             model_version: row.get(5)?,
             trained_on: row.get(6)?,
             spooled_at: Timestamp::from_nanos(row.get(7)?),
+            is_replay: only.is_some(),
             payload: payload.into(),
         });
     }

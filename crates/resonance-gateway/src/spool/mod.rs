@@ -22,6 +22,7 @@ mod refused;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod when;
 mod writer;
 
 use std::fs::{File, TryLockError};
@@ -38,6 +39,7 @@ pub use cursor::{Cursor, Spooled};
 pub use error::SpoolError;
 pub use refused::{DeadLetter, DeadLetters, REFUSED_MAX, Selection};
 use store::Store;
+pub use when::{On, When};
 pub use writer::SpoolWriter;
 use writer::{Shared, Worker};
 

@@ -11,6 +11,7 @@ use resonance_plant::{
 };
 
 mod refused;
+mod when;
 
 use super::store::{ROW_BYTES, Row, Store};
 use super::*;

@@ -482,7 +482,7 @@ impl Gateway {
             let counters = Arc::new(SinkCounters::default());
             let delivery = sinks::Delivery {
                 id: Arc::clone(&sink.id),
-                cursor: spool.cursor(&sink.id, Arc::clone(&counters))?,
+                cursor: spool.cursor(&sink.id, Arc::clone(&counters))?.choosing(sink.kind.when()),
                 clock: Arc::clone(&self.clock),
                 events: Arc::clone(&self.events) as Arc<dyn EventSink>,
                 counters: Arc::clone(&counters),

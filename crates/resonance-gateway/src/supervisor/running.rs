@@ -244,6 +244,7 @@ impl SinkFace {
             waiting: counters.waiting.value(),
             dropped: counters.dropped.value(),
             refused: counters.refused.value(),
+            left_out: counters.left_out.value(),
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Behaviour {
     Good,
     /// Answers 200 with nothing in it, and forgets the message.
     LosesMessages,
+    /// The same, where the body has this text.
+    LosesByRule(String),
     /// Answers with this status, and perhaps a Retry-After of so many seconds.
     Fails(u16, Option<u32>),
     /// Answers 200 with bytes that are no message.
@@ -262,6 +264,9 @@ fn respond(behaviour: &Behaviour, message: &Message) -> (Response<Full<Bytes>>, 
     let accepted = |about: &str| message.confirmation(about, &Verdict::Accepted);
     match behaviour {
         Behaviour::LosesMessages => (plain(StatusCode::OK, ""), false),
+        Behaviour::LosesByRule(text) if message.text.contains(text.as_str()) => {
+            (plain(StatusCode::OK, ""), false)
+        }
         Behaviour::Garbage => (plain(StatusCode::OK, "\u{1}\u{2}<garbage"), false),
         Behaviour::Fails(status, retry_after) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -279,13 +284,14 @@ fn respond(behaviour: &Behaviour, message: &Message) -> (Response<Full<Bytes>>, 
             }
         }
         Behaviour::ConfirmsAnother => (accepted("00000000000000000000000000000000"), true),
-        Behaviour::Good | Behaviour::Slow(_) | Behaviour::RefusesByRule(_) => {
-            match (&message.bod, message.ids.is_empty()) {
-                (_, true) => (plain(StatusCode::BAD_REQUEST, "no result in it"), false),
-                (Some(bod), false) => (accepted(bod), true),
-                (None, false) => (plain(StatusCode::OK, ""), true),
-            }
-        }
+        Behaviour::Good
+        | Behaviour::Slow(_)
+        | Behaviour::LosesByRule(_)
+        | Behaviour::RefusesByRule(_) => match (&message.bod, message.ids.is_empty()) {
+            (_, true) => (plain(StatusCode::BAD_REQUEST, "no result in it"), false),
+            (Some(bod), false) => (accepted(bod), true),
+            (None, false) => (plain(StatusCode::OK, ""), true),
+        },
     }
 }
 

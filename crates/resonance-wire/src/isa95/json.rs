@@ -36,22 +36,28 @@ impl Element {
         let mut found = Vec::new();
         let seed = Child { name: String::new(), depth: 0, left: &left, into: &mut found };
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let malformed = |problem: String| ReplyError::Malformed {
+        let malformed = |offset: usize, problem: &str| ReplyError::Malformed {
             form: "JSON",
-            offset: 0,
-            problem: quoted(&problem),
+            offset: offset as u64,
+            problem: quoted(problem),
         };
         let read = seed.deserialize(&mut reader).and_then(|()| reader.end());
-        read.map_err(|error| malformed(error.to_string()))?;
+        read.map_err(|error| malformed(offset_of(bytes, &error), &error.to_string()))?;
         let mut members = match found.pop().map(|outer| outer.content) {
             Some(Content::Children(members)) => members,
             _ => Vec::new(),
         };
         match (members.pop(), members.is_empty()) {
             (Some(root), true) => Ok(root),
-            _ => Err(malformed("an object with exactly one message was expected".into())),
+            _ => Err(malformed(0, "an object with exactly one message was expected")),
         }
     }
+}
+
+/// Lines and columns count from one.
+fn offset_of(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let before = bytes.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    before.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1)
 }
 
 fn value(element: &Element, out: &mut Vec<u8>) {

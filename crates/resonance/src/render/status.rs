@@ -42,6 +42,7 @@ const SINKS: &[Column] = &[
     ("delivered", "/delivered"),
     ("waiting", "/waiting"),
     ("failed", "/failed"),
+    ("left out", "/left_out"),
     ("dropped", "/dropped"),
     ("dead letters", "/refused"),
 ];
@@ -163,7 +164,7 @@ mod tests {
             "sources": [],
             "sinks": [
                 { "id": "broker", "connection": "connected", "delivered": 1200, "waiting": 3,
-                  "failed": 0, "dropped": 0, "refused": 2 },
+                  "failed": 0, "left_out": 12, "dropped": 0, "refused": 2 },
                 { "id": "b\u{1b}[2J", "connection": "connecting", "delivered": 0, "waiting": -1,
                   "failed": 7, "dropped": 0 },
             ],
@@ -174,9 +175,9 @@ mod tests {
 resonance 0.1.0  running since A  at B
 1,234,567 observations  0 gaps
 
-sink    connection  delivered  waiting  failed  dropped  dead letters
-broker  connected       1,200        3       0        0  2
-b [2J   connecting          0       -1       7        0  -
+sink    connection  delivered  waiting  failed  left out  dropped  dead letters
+broker  connected       1,200        3       0  12              0  2
+b [2J   connecting          0       -1       7  -               0  -
 
 spool written  kept  bytes  dropped
             5     3  1,000  -

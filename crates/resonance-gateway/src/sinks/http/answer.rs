@@ -28,14 +28,10 @@ pub(super) enum Answer {
         /// The least wait it asked for.
         retry_after: Option<Duration>,
     },
+    /// It answered with success and confirmed nothing: it may have lost them.
+    Unconfirmed(String),
     /// No answer came, or none that is HTTP.
     Broken(String),
-}
-
-impl Answer {
-    pub(super) fn not_now(reason: impl Into<String>) -> Self {
-        Self::NotNow { reason: reason.into(), retry_after: None }
-    }
 }
 
 /// Judges an answer to the message `id`.
@@ -69,13 +65,16 @@ pub(super) fn judge(
 fn confirmed(status: StatusCode, body: &[u8], id: &str) -> Answer {
     match read_reply(body) {
         Ok(reply) if !reply.is_about(id) => {
-            Answer::not_now("the answer confirms another message than the one it answers")
+            let problem = "the answer confirms another message than the one it answers";
+            Answer::Unconfirmed(problem.into())
         }
         Ok(reply) => match reply.verdict {
             Verdict::Accepted => Answer::Accepted,
             Verdict::Rejected(reason) => Answer::Never(format!("rejected: {reason}")),
         },
-        Err(error) => Answer::not_now(format!("answered {status}, and confirmed nothing: {error}")),
+        Err(error) => {
+            Answer::Unconfirmed(format!("answered {status}, and confirmed nothing: {error}"))
+        }
     }
 }
 
@@ -154,7 +153,7 @@ mod tests {
         assert_eq!(judged(200, &body("a1", Verdict::Accepted), confirm), Answer::Accepted);
         for lost in [&b""[..], b"ok", b"{}", b"<html/>", &body("b2", Verdict::Accepted)] {
             let answer = judged(200, lost, confirm);
-            assert!(matches!(answer, Answer::NotNow { .. }), "{answer:?}");
+            assert!(matches!(answer, Answer::Unconfirmed(_)), "{answer:?}");
         }
         let rejected = body("a1", Verdict::Rejected("order is closed".into()));
         let never = |text: &str| Answer::Never(text.into());

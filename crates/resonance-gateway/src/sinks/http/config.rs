@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sinks::payload::{Acknowledge, Format};
 use crate::sources::opcua::config::SecretRef;
+use crate::spool::When;
 
 /// A system that takes results over HTTP, such as a MES.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,12 +13,19 @@ use crate::sources::opcua::config::SecretRef;
 pub struct HttpConfig {
     /// `http://host/path` or `https://host/path`; results are posted there.
     pub url: String,
+    /// Which results are sent; absent: every one.
+    #[serde(default)]
+    pub when: Option<When>,
     /// The form of messages.
     #[serde(default)]
     pub format: Format,
     /// When a result counts as delivered; `confirm_bod` goes with the B2MML formats.
     #[serde(default)]
     pub acknowledge: Acknowledge,
+    /// With `confirm_bod`: a result that was taken and not confirmed this many times in a row
+    /// becomes a dead letter, and the next one has its turn.
+    #[serde(default = "defaults::unconfirmed_max")]
+    pub unconfirmed_max: u16,
     /// The user name (Basic authentication).
     #[serde(default)]
     pub user: Option<String>,
@@ -48,8 +56,10 @@ impl HttpConfig {
     pub fn for_url(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            when: None,
             format: Format::default(),
             acknowledge: Acknowledge::default(),
+            unconfirmed_max: defaults::unconfirmed_max(),
             user: None,
             password: None,
             token: None,
@@ -62,6 +72,9 @@ impl HttpConfig {
 }
 
 mod defaults {
+    pub(super) fn unconfirmed_max() -> u16 {
+        10
+    }
     pub(super) fn batch_max() -> u16 {
         1
     }

@@ -7,7 +7,7 @@
 //! What follows from an answer:
 //! - *2xx*: delivered. With `acknowledge = "confirm_bod"` only if the body is a ConfirmBOD or
 //!   Acknowledge message about this request that accepts it; without one, nothing is known, and
-//!   the results are sent again.
+//!   the results are sent again; after `unconfirmed_max` times the first becomes a dead letter.
 //! - *A ConfirmBOD that rejects, or 4xx*: no later attempt would end otherwise. A result that was
 //!   sent alone becomes a dead letter; several are sent again one by one to find which it is.
 //! - *401, 403, 404, 405, 407, 408, 421, 425, 426, 429, 3xx, 5xx*, or no answer in time: for an

@@ -18,6 +18,7 @@ use super::connection::{Connect, Connection};
 use super::endpoint::Endpoint;
 use crate::sinks::backoff::{Backoff, random};
 use crate::sinks::payload::Message;
+use crate::sinks::unconfirmed::Unconfirmed;
 use crate::sinks::{Delivery, Sink, SinkError};
 use crate::sources::Stop;
 use crate::spool::Spooled;
@@ -67,6 +68,7 @@ pub(super) struct Poster {
     delivery: Delivery,
     connection: Option<Connection>,
     backoff: Backoff,
+    unconfirmed: Unconfirmed,
     /// Results up to this one are sent one by one: among them is one that was refused.
     alone_to: u64,
     /// The trouble told last, so that it is told once until results are taken again.
@@ -100,6 +102,7 @@ impl Poster {
             delivery,
             connection: None,
             backoff: Backoff::new(wait_max),
+            unconfirmed: Unconfirmed::new(config.unconfirmed_max),
             alone_to: 0,
             told: None,
             is_known: false,
@@ -238,20 +241,23 @@ impl Poster {
                 Next::Again(Duration::ZERO)
             }
             Answer::Never(reason) => {
-                self.delivery.counters.failed.add(1);
-                self.delivery.cursor.set_aside(last, &reason);
-                self.delivery.cursor.acknowledge(last);
-                self.tell_set_aside(&reason);
                 self.backoff.reset();
-                Next::Done(1)
+                self.set_aside(last, &reason)
             }
-            Answer::NotNow { reason, retry_after } => {
-                let message = format!(
-                    "{}: {reason}; results are kept and sent again, in order, with growing pauses",
-                    self.url
-                );
-                self.failed(Code::SinkRefused, message);
-                Next::Again(self.backoff.wait(random()).max(retry_after.unwrap_or_default()))
+            Answer::NotNow { reason, retry_after } => self.not_now(&reason, retry_after),
+            Answer::Unconfirmed(reason) => {
+                let first = results.first().map_or(last, |result| result.sequence);
+                match self.unconfirmed.again(first) {
+                    Some(times) if results.len() == 1 => {
+                        self.set_aside(last, &format!("sent {times} times: {reason}"))
+                    }
+                    // Which of them the system loses is found out one by one.
+                    Some(_) => {
+                        self.alone_to = last;
+                        self.not_now(&reason, None)
+                    }
+                    None => self.not_now(&reason, None),
+                }
             }
             Answer::Broken(problem) => {
                 self.delivery.counters.connection.set(Reached::Connecting);
@@ -260,6 +266,24 @@ impl Poster {
                 Next::Again(self.backoff.wait(random()))
             }
         }
+    }
+
+    fn not_now(&mut self, reason: &str, retry_after: Option<Duration>) -> Next {
+        let message = format!(
+            "{}: {reason}; results are kept and sent again, in order, with growing pauses",
+            self.url
+        );
+        self.failed(Code::SinkRefused, message);
+        Next::Again(self.backoff.wait(random()).max(retry_after.unwrap_or_default()))
+    }
+
+    /// The only result that was sent becomes a dead letter.
+    fn set_aside(&mut self, sequence: u64, reason: &str) -> Next {
+        self.delivery.counters.failed.add(1);
+        self.delivery.cursor.set_aside(sequence, reason);
+        self.delivery.cursor.acknowledge(sequence);
+        self.tell_set_aside(reason);
+        Next::Done(1)
     }
 
     /// Results are taken: the next trouble is a new one.

@@ -60,6 +60,7 @@ fn confirming() -> HttpConfig {
     HttpConfig {
         format: Format::B2mmlXml,
         acknowledge: Acknowledge::ConfirmBod,
+        unconfirmed_max: u16::MAX,
         ..HttpConfig::for_url("http://mes/results")
     }
 }
@@ -173,6 +174,24 @@ async fn a_mes_that_answers_200_and_loses_the_message_gets_it_again() {
     world.taken(5).await;
     assert_eq!(world.mes.taken(), ids(1..=5));
     assert_eq!(world.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_loses_every_time_becomes_a_dead_letter_and_the_rest_goes_on() {
+    let lost = result(7).id.to_string();
+    for batch_max in [1, 8] {
+        let config = HttpConfig { unconfirmed_max: 3, batch_max, ..confirming() };
+        let rule = Behaviour::LosesByRule(lost.clone());
+        let world = World::start(config, rule, 20).await;
+        world.taken(19).await;
+        assert_eq!(world.mes.taken(), ids((1..=20).filter(|n| *n != 7)));
+        let alone = world.mes.received().iter().filter(|of| of.ids == [lost.clone()]).count();
+        assert_eq!(alone, 3, "attempts with it alone");
+        let letters = world.end().await;
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert_eq!(letters[0].0, lost);
+        assert!(letters[0].1.starts_with("sent 3 times: answered 200"), "{letters:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,8 @@ pub(super) enum Answer {
     Accepted,
     /// It will never take it.
     Never(String),
+    /// It has it, and what came back from the application confirms nothing.
+    Unconfirmed(String),
     /// It does not take it now; an operator or time may change that.
     NotNow(String),
     /// The connection ended before it answered.
@@ -33,8 +35,12 @@ pub(super) struct Trouble {
 }
 
 /// The answer to a PUBLISH (MQTT 5.0, 3.4.2.1). Only a result that is malformed in the broker's
-/// eyes is given up: everything else depends on the broker's state or configuration.
-pub(super) fn of_publish(notice: Result<PublishResult, PublishNoticeError>) -> Answer {
+/// eyes is given up: everything else depends on the broker's state or configuration. Nobody but
+/// the application can confirm: where its word counts, somebody has to subscribe.
+pub(super) fn of_publish(
+    notice: Result<PublishResult, PublishNoticeError>,
+    is_confirmed: bool,
+) -> Answer {
     let reason = match notice {
         Ok(PublishResult::Qos1(acknowledgement)) => acknowledgement.reason,
         Err(PublishNoticeError::V5PubAck(reason)) => reason,
@@ -44,6 +50,9 @@ pub(super) fn of_publish(notice: Result<PublishResult, PublishNoticeError>) -> A
     };
     let not_now = |text: &str| Answer::NotNow(text.into());
     match reason {
+        PubAckReason::NoMatchingSubscribers if is_confirmed => {
+            not_now("nobody subscribes to the topic (0x10); start the application")
+        }
         PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Answer::Accepted,
         PubAckReason::PayloadFormatInvalid => Answer::Never("payload format invalid (0x99)".into()),
         PubAckReason::NotAuthorized => {
@@ -138,10 +147,8 @@ pub(super) fn mute() -> Trouble {
 
 /// The application confirms nothing.
 pub(super) fn unconfirmed(within: Duration, topic: &str) -> Trouble {
-    let message = format!(
-        "the application confirmed nothing on {topic:?} for {} ms; results are sent again",
-        within.as_millis()
-    );
+    let message =
+        format!("the application confirmed nothing on {topic:?} for {} ms", within.as_millis());
     Trouble { code: Code::SinkDisconnected, message }
 }
 

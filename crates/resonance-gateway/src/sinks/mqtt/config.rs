@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sinks::payload::{Acknowledge, Format};
 use crate::sources::opcua::config::SecretRef;
+use crate::spool::When;
 
 /// An MQTT 5 broker that takes results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,9 @@ pub struct MqttConfig {
     /// The topic; `{asset}`, `{deployment}` and `{model}` are replaced.
     #[serde(default = "defaults::topic")]
     pub topic: String,
+    /// Which results are sent; absent: every one.
+    #[serde(default)]
+    pub when: Option<When>,
     /// The form of messages.
     #[serde(default)]
     pub format: Format,
@@ -29,6 +33,10 @@ pub struct MqttConfig {
     /// milliseconds.
     #[serde(default = "defaults::confirm_ms_max")]
     pub confirm_ms_max: u32,
+    /// With `confirm_bod`: a result that was taken and not confirmed this many times in a row
+    /// becomes a dead letter, and the next one has its turn.
+    #[serde(default = "defaults::unconfirmed_max")]
+    pub unconfirmed_max: u16,
     /// The client id; absent: `resonance-` and the sink's id.
     #[serde(default)]
     pub client_id: Option<String>,
@@ -59,10 +67,12 @@ impl MqttConfig {
         Self {
             url: url.into(),
             topic: defaults::topic(),
+            when: None,
             format: Format::default(),
             acknowledge: Acknowledge::default(),
             reply_topic: None,
             confirm_ms_max: defaults::confirm_ms_max(),
+            unconfirmed_max: defaults::unconfirmed_max(),
             client_id: None,
             user: None,
             password: None,
@@ -75,6 +85,9 @@ impl MqttConfig {
 }
 
 mod defaults {
+    pub(super) fn unconfirmed_max() -> u16 {
+        10
+    }
     pub(super) fn topic() -> String {
         "resonance/{asset}/{deployment}/result".into()
     }

@@ -46,7 +46,7 @@ impl Confirmations {
                 match correlated {
                     Some(id) if !reply.is_about(&id.to_string()) => {
                         let reason = "the answer confirms another message than the one it answers";
-                        (vec![id], Answer::NotNow(reason.into()))
+                        (vec![id], Answer::Unconfirmed(reason.into()))
                     }
                     Some(id) => (vec![id], verdict),
                     None => (named, verdict),
@@ -54,7 +54,7 @@ impl Confirmations {
             }
             Err(error) => {
                 tracing::debug!(%error, "an answer of the application confirms nothing");
-                (correlated.into_iter().collect(), Answer::NotNow(error.to_string()))
+                (correlated.into_iter().collect(), Answer::Unconfirmed(error.to_string()))
             }
         };
         let known = ids.into_iter().filter_map(|id| self.awaited.remove(&id));
@@ -92,9 +92,9 @@ mod tests {
         let rejected = answer(confirm(2, Verdict::Rejected("closed".into())), Some(&id(2).0));
         assert_eq!(awaited.answered(&rejected), [(2, Answer::Never("rejected: closed".into()))]);
         let garbage = answer(b"garbage".to_vec(), Some(&id(3).0));
-        assert!(matches!(&awaited.answered(&garbage)[..], [(3, Answer::NotNow(_))]));
+        assert!(matches!(&awaited.answered(&garbage)[..], [(3, Answer::Unconfirmed(_))]));
         let other = answer(confirm(9, Verdict::Accepted), Some(&id(4).0));
-        assert!(matches!(&awaited.answered(&other)[..], [(4, Answer::NotNow(_))]));
+        assert!(matches!(&awaited.answered(&other)[..], [(4, Answer::Unconfirmed(_))]));
         assert_eq!(awaited.answered(&answer(b"<x/>".to_vec(), Some(b"short"))), []);
     }
 }

@@ -141,16 +141,22 @@ impl Progress {
     /// given up as mute.
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         let resume = self.resume_at.filter(|at| *at > now);
-        let mute = self.oldest().map(|sent| sent + self.within);
+        let mute = self.oldest().map(|sent| sent.sent_at + self.within);
         match (resume, mute) {
             (Some(resume), Some(mute)) => Some(resume.min(mute)),
             (resume, mute) => resume.or(mute),
         }
     }
 
-    /// Whether the broker has kept silent about a result for too long.
-    pub(super) fn is_mute(&self, now: Instant) -> bool {
-        self.oldest().is_some_and(|sent| now >= sent + self.within)
+    /// The first result about which there was silence for too long.
+    pub(super) fn mute(&self, now: Instant) -> Option<u64> {
+        let first = self.oldest().filter(|sent| now >= sent.sent_at + self.within);
+        first.map(|sent| sent.sequence)
+    }
+
+    /// Whether everything before this result is done.
+    pub(super) fn is_first(&self, sequence: u64) -> bool {
+        self.under_way.front().is_some_and(|first| first.sequence == sequence)
     }
 
     /// Whether nothing is under way.
@@ -158,7 +164,7 @@ impl Progress {
         self.under_way.iter().all(|sent| sent.outcome.is_some())
     }
 
-    fn oldest(&self) -> Option<Instant> {
-        self.under_way.iter().find(|sent| sent.outcome.is_none()).map(|sent| sent.sent_at)
+    fn oldest(&self) -> Option<&UnderWay> {
+        self.under_way.iter().find(|sent| sent.outcome.is_none())
     }
 }

@@ -23,6 +23,7 @@ use super::confirm::Confirmations;
 use super::endpoint::Endpoint;
 use super::progress::{Outcome, Progress};
 use crate::sinks::backoff::random;
+use crate::sinks::unconfirmed::Unconfirmed;
 use crate::sinks::{Delivery, Sink, SinkError};
 use crate::sources::Stop;
 use crate::spool::Spooled;
@@ -68,6 +69,7 @@ impl Sink for MqttSink {
                 },
                 confirmations: endpoint.reply_topic.clone().map(Confirmations::new),
                 confirm_within,
+                unconfirmed: Unconfirmed::new(self.config.unconfirmed_max),
                 retain: self.config.retain,
                 endpoint,
                 config: self.config,
@@ -94,6 +96,7 @@ struct Publisher {
     /// What the application has yet to confirm, where its word counts.
     confirmations: Option<Confirmations>,
     confirm_within: Duration,
+    unconfirmed: Unconfirmed,
     broker: Broker,
     /// As configured, until a broker says it cannot.
     retain: bool,
@@ -192,11 +195,11 @@ impl Publisher {
             if farewell.is_some_and(|until| now >= until || self.progress.is_idle()) {
                 return leave(client).await;
             }
-            if self.progress.is_mute(now) {
-                return Ended::Lost(match &self.confirmations {
-                    Some(of) => answer::unconfirmed(self.confirm_within, &of.topic),
-                    None => answer::mute(),
-                });
+            if let Some(first) = self.progress.mute(now) {
+                match self.silence(first) {
+                    Some(trouble) => return Ended::Lost(trouble),
+                    None => continue,
+                }
             }
             while farewell.is_none()
                 && let Some(sent) = self.send(&client, now)
@@ -213,7 +216,8 @@ impl Publisher {
             tokio::select! {
                 biased;
                 Some((sequence, notice)) = notices.next() => {
-                    self.published(sequence, answer::of_publish(notice));
+                    let is_confirmed = self.confirmations.is_some();
+                    self.published(sequence, answer::of_publish(notice, is_confirmed));
                 }
                 Some(heard) = incoming.recv() => {
                     if let Err(trouble) = self.heard(heard) {
@@ -229,6 +233,16 @@ impl Publisher {
                 () = sleep_until(wake.unwrap_or(now).into()), if wake.is_some() => {}
             }
         }
+    }
+
+    /// Too long a silence about a result. `None`: the result is given up, and the rest goes on.
+    fn silence(&mut self, first: u64) -> Option<Trouble> {
+        let Some(of) = &self.confirmations else { return Some(answer::mute()) };
+        let trouble = answer::unconfirmed(self.confirm_within, &of.topic);
+        let Some(times) = self.unconfirmed.again(first) else { return Some(trouble) };
+        let reason = format!("sent {times} times: {}", trouble.message);
+        self.answered(first, Answer::Never(reason));
+        None
     }
 
     /// Sends the next result where there is one and room for it.
@@ -359,6 +373,17 @@ impl Publisher {
             Answer::Accepted => {
                 counters.delivered.add(1);
                 Outcome::Accepted
+            }
+            Answer::Unconfirmed(reason) => {
+                let is_first = self.progress.is_first(sequence);
+                let times = is_first.then(|| self.unconfirmed.again(sequence)).flatten();
+                return self.answered(
+                    sequence,
+                    match times {
+                        Some(times) => Answer::Never(format!("sent {times} times: {reason}")),
+                        None => Answer::NotNow(reason),
+                    },
+                );
             }
             Answer::Never(reason) => {
                 counters.failed.add(1);

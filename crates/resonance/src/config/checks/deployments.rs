@@ -121,16 +121,7 @@ fn gate(check: &mut Check<'_, '_>, gate: &Node<'_>, asset: Option<&str>) {
             let message = "`within` and `one_of` exclude each other";
             check.error(Mistake::Contradiction, &one_of.place, message, "keep one of the two");
         }
-        (Some(within), None) => {
-            let bounds: Vec<f64> = within.items().filter_map(|bound| bound.number()).collect();
-            if let [low, high] = bounds.as_slice()
-                && low > high
-            {
-                let message = format!("no number is between {low} and {high}");
-                let remedy = "write the least value first, then the greatest";
-                check.error(Mistake::OutOfBounds, &within.place, message, remedy);
-            }
-        }
+        (Some(_), None) => check.least_first(gate, "within"),
         (None, Some(_)) => {}
     }
 }

@@ -93,6 +93,19 @@ impl Check<'_, '_> {
         }
     }
 
+    /// Refuses bounds between which nothing is.
+    fn least_first(&mut self, table: &Node<'_>, key: &str) {
+        let Some(within) = table.get(key) else { return };
+        let bounds: Vec<f64> = within.items().filter_map(|bound| bound.number()).collect();
+        if let [low, high] = bounds.as_slice()
+            && low > high
+        {
+            let message = format!("no number is between {low} and {high}");
+            let remedy = "write the least value first, then the greatest";
+            self.error(Mistake::OutOfBounds, &within.place, message, remedy);
+        }
+    }
+
     /// Refuses a user without a password and a password without a user.
     fn user_and_password(&mut self, table: &Node<'_>) {
         let (user, password) = (table.get("user"), table.get("password"));

@@ -20,14 +20,18 @@ pub(super) fn check(check: &mut Check<'_, '_>, sink: &Node<'_>) {
     let host = url(check, sink, &[plain, encrypted]);
     check.file_exists(sink, "ca_file");
     if is_http {
-        check.at_least_one(sink, &["batch_max", "timeout_ms", "backoff_ms_max"]);
+        check.at_least_one(sink, &["batch_max", "timeout_ms"]);
         token(check, sink);
     } else {
-        check.at_least_one(sink, &["in_flight_max", "backoff_ms_max", "confirm_ms_max"]);
+        check.at_least_one(sink, &["in_flight_max", "confirm_ms_max"]);
         topic(check, sink);
     }
+    check.at_least_one(sink, &["backoff_ms_max", "unconfirmed_max"]);
     check.user_and_password(sink);
     confirmation(check, sink);
+    if let Some(when) = sink.get("when") {
+        self::when(check, &when);
+    }
     if scheme != Some(plain) {
         return;
     }
@@ -64,6 +68,44 @@ fn confirmation(check: &mut Check<'_, '_>, sink: &Node<'_>) {
         let message = "`confirm_bod` is how B2MML messages are confirmed, not result records";
         let remedy = "set format = \"b2mml-xml\" or \"b2mml-json\", or acknowledge = \"transport\"";
         check.error(Mistake::Contradiction, &acknowledge.place, message, remedy);
+    }
+}
+
+/// A condition that no result can meet keeps everything back.
+fn when(check: &mut Check<'_, '_>, when: &Node<'_>) {
+    check.least_first(when, "within");
+    for (one, other) in [("output", "within"), ("within", "output")] {
+        if let Some(node) = when.get(one)
+            && !when.has(other)
+        {
+            let message = format!("`{one}` has a meaning only with `{other}`");
+            let remedy = "write { output = \"NAME\", within = [least, greatest] }";
+            check.error(Mistake::Contradiction, &node.place, message, remedy);
+        }
+    }
+    for key in ["deployments", "labels"] {
+        if let Some(list) = when.get(key)
+            && list.items().next().is_none()
+        {
+            let message = format!("no result is ever sent: `{key}` is empty");
+            check.error(Mistake::OutOfBounds, &list.place, message, "leave the key out for all");
+        }
+    }
+    let Some(deployments) = when.get("deployments") else { return };
+    for node in deployments.items() {
+        let Some(id) = node.text() else { continue };
+        if check.names.deployments.contains_key(id) {
+            continue;
+        }
+        let known: Vec<String> =
+            check.names.deployments.keys().map(|known| (*known).to_owned()).collect();
+        let nearest = check.out.nearest(id, known.iter().map(String::as_str)).map(str::to_owned);
+        check.out.push(
+            Diagnostic::error(Mistake::UnknownName, &node.place, format!("no deployment {id:?}"))
+                .nearest(nearest)
+                .candidates(known)
+                .remedy("write the id of a deployment"),
+        );
     }
 }
 

@@ -192,6 +192,23 @@ fn sinks() {
 }
 
 #[test]
+fn what_a_sink_is_given() {
+    let topic = "topic = \"a/{asset}\"";
+    let wrong = |when: &str, mistake, place: &str, nearest| {
+        check(topic, &format!("when = {{ {when} }}"), mistake, place, nearest);
+    };
+    wrong("on = \"chnge\"", M::InvalidValue, "\"chnge\"", Some("change"));
+    wrong("at_most_every_ms = 0", M::OutOfBounds, "0", None);
+    wrong("output = \"life\"", M::Contradiction, "\"life\"", None);
+    wrong("within = [0, 20]", M::Contradiction, "[0, 20]", None);
+    wrong("output = \"x\", within = [20, 0]", M::OutOfBounds, "[20, 0]", None);
+    wrong("labels = []", M::OutOfBounds, "[]", None);
+    let when = "when = { deployments = [\"waer\"] }";
+    let text = format!("{}{DEPLOYMENT}", SOUND.replace(topic, when));
+    check_text(&text, M::UnknownName, "\"waer\"", Some("wear"));
+}
+
+#[test]
 fn sinks_over_http() {
     let sound = SOUND
         .replace("type = \"mqtt\"", "type = \"http\"")
@@ -207,8 +224,8 @@ fn sinks_over_http() {
     check_text(&with(batch, both), M::Contradiction, "\"env:PATH\"", None);
     let far = with("127.0.0.1/results", "mes/results").replace(batch, "token = \"env:PATH\"");
     check_text(&far, M::WeakSecurity, "\"env:PATH\"", None);
-    let format = with(batch, "format = \"b2mml\"");
-    check_text(&format, M::InvalidValue, "\"b2mml\"", Some("b2mml-xml"));
+    let format = with(batch, "format = \"b2mml-xm\"");
+    check_text(&format, M::InvalidValue, "\"b2mml-xm\"", Some("b2mml-xml"));
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn gateway() -> Status {
         waiting: 34,
         dropped: 0,
         refused: 2,
+        left_out: 0,
     };
     Status {
         at: Timestamp::from_millis(START),

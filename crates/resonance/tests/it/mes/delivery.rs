@@ -161,13 +161,44 @@ async fn over_mqtt_only_the_applications_confirmation_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_mes_behind_a_broker_loses_every_time_is_a_dead_letter() {
+    let test = "messages lost over mqtt";
+    let Some(broker) = Broker::plain(test) else { return };
+    let options = json!({"host": "127.0.0.1", "port": broker.port, "lose": 2});
+    let Some(mes) = MqttMes::start(test, options) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = MqttConfig { unconfirmed_max: 2, ..confirmed(broker.url()) };
+    let gateway = Gateway::start(folder.path(), config);
+    gateway.offer([1]);
+    gateway.await_that("one dead letter", |of| of.counters.refused.value() == 1).await;
+    let spool = crate::mqtt::gateway::file(folder.path());
+    let reason = super::dead_letters::list(&spool)[0]["reason"].clone();
+    assert!(reason.as_str().unwrap().starts_with("sent 2 times: the application"), "{reason}");
+    gateway.offer([2]);
+    gateway.await_delivered(1).await;
+    super::dead_letters::run(&spool, &["replay", "--id", &id(1)]);
+    gateway.await_delivered(2).await;
+    let came: Vec<Value> = (0..4).map(|_| mes.next()["ids"][0].clone()).collect();
+    assert_eq!(Value::from(came), ids([1, 1, 2, 1]));
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_mes_behind_the_broker_nothing_counts_as_delivered() {
     let test = "no confirmation over mqtt";
     let Some(broker) = Broker::plain(test) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let gateway = Gateway::start(folder.path(), confirmed(broker.url()));
+    let config = MqttConfig { unconfirmed_max: 1, ..confirmed(broker.url()) };
+    let gateway = Gateway::start(folder.path(), config);
     gateway.offer(1..=3);
-    gateway.await_event(Code::SinkDisconnected, "confirmed nothing").await;
+    gateway.await_event(Code::SinkRefused, "nobody subscribes").await;
+    gateway.await_that("it tries", |of| of.counters.failed.value() >= 6).await;
     assert_eq!(gateway.counters.delivered.value(), 0);
+    assert_eq!(gateway.counters.refused.value(), 0, "nobody lost them");
+    let options = json!({"host": "127.0.0.1", "port": broker.port});
+    let Some(mes) = MqttMes::start(test, options) else { return };
+    gateway.await_delivered(3).await;
+    let came: Vec<Value> = (0..3).map(|_| mes.next()["ids"][0].clone()).collect();
+    assert_eq!(Value::from(came), ids(1..=3), "in order");
     gateway.stop().await;
 }

@@ -120,7 +120,7 @@ fn the_validators_find_what_is_wrong() {
             "<WorkType>Maintenance</WorkType><ScheduleState>Forecast</ScheduleState>",
             "<ScheduleState>Forecast</ScheduleState><WorkType>Maintenance</WorkType>",
         ),
-        broken(0, "2026-11-21T08:00:00.100Z", "yesterday"),
+        broken(0, "<PublishedDate>2026-11-21T08:00:00.100850Z", "<PublishedDate>yesterday"),
         broken(0, "http://www.mesa.org/xml/B2MML", "http://example/"),
         broken(1, "Forecast", "Perhaps"),
         broken(1, "\"JobOrder\":[", "\"JobOrders\":["),
@@ -129,5 +129,16 @@ fn the_validators_find_what_is_wrong() {
     let Some(verdicts) = validate(test, &messages) else { return };
     for (verdict, message) in verdicts.iter().zip(&messages) {
         assert!(verdict.is_string(), "{}", message["text"]);
+    }
+}
+
+#[test]
+fn the_document_says_what_each_category_becomes() {
+    let document = std::fs::read_to_string(peers::workspace().join("docs/mes.md")).unwrap();
+    for category in ModelCategory::ALL {
+        let object = Object::of_category(*category);
+        let name = object.name().replace("job_order", "job-order").replace('_', " ");
+        let row = format!("| `{category}` | {name} | `{}` |", object.message());
+        assert!(document.contains(&row), "docs/mes.md lacks {row}");
     }
 }
