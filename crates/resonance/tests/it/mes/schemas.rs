@@ -122,7 +122,7 @@ fn the_validators_find_what_is_wrong() {
         ),
         broken(0, "<PublishedDate>2026-11-21T08:00:00.100850Z", "<PublishedDate>yesterday"),
         broken(0, "http://www.mesa.org/xml/B2MML", "http://example/"),
-        broken(1, "Forecast", "Perhaps"),
+        broken(1, "\"@acknowledgeCode\":\"Always\"", "\"@acknowledgeCode\":\"Perhaps\""),
         broken(1, "\"JobOrder\":[", "\"JobOrders\":["),
         broken(1, "\"@releaseID\":\"7.0\",", ""),
     ];
