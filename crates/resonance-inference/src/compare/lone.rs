@@ -62,6 +62,7 @@ pub fn of_file(path: &Path) -> Result<VerifiedModel, LoneError> {
             data: "none".into(),
             dataset: String::new(),
             figures: std::collections::BTreeMap::new(),
+            held_out: Vec::new(),
         },
         model: name.to_owned(),
         files: [(name.to_owned(), file_digest(&bytes))].into(),
