@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod connect;
 mod demo;
 mod render;
 mod summary;

@@ -5,6 +5,7 @@
 //! own runtime. What a command finds goes to standard output, what it says about itself to
 //! standard error.
 
+mod connect;
 mod dead_letters;
 mod demo;
 mod duration;
@@ -77,6 +78,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the plant of a plant file.
     Run(run::RunArgs),
+    Connect(connect::ConnectArgs),
     /// Check a plant file, print an example of one, or print its JSON Schema.
     #[command(subcommand)]
     Plant(plant::Command),
@@ -98,6 +100,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
+        Command::Connect(args) => connect::run(args),
         Command::Plant(command) => plant::run(command),
         Command::Simulate(command) => simulate::run(command),
         Command::Model(command) => model::run(command),

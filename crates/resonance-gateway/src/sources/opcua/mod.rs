@@ -18,6 +18,7 @@ mod rounds;
 mod sequence;
 pub mod session;
 mod subscriptions;
+pub mod survey;
 mod transport;
 mod unpack;
 

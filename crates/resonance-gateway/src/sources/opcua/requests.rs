@@ -9,11 +9,12 @@ use opcua::client::AsyncSecureChannel;
 use opcua::client::transport::{SecureChannelEventLoop, Transport, TransportPollResult};
 use opcua::core::{RequestMessage, ResponseMessage};
 use opcua::types::{
-    AttributeId, CloseSessionRequest, CreateMonitoredItemsRequest, CreateSubscriptionRequest,
+    AttributeId, BrowseDescription, BrowseNextRequest, BrowseRequest, BrowseResult, ByteString,
+    CloseSessionRequest, CreateMonitoredItemsRequest, CreateSubscriptionRequest,
     CreateSubscriptionResponse, DataValue, DateTime, DeleteMonitoredItemsRequest, DiagnosticBits,
     Error, MonitoredItemCreateRequest, MonitoredItemCreateResult, NodeId, NotificationMessage,
     PublishRequest, PublishResponse, ReadRequest, ReadValueId, RepublishRequest, RequestHeader,
-    ResponseHeader, StatusCode, SubscriptionAcknowledgement, TimestampsToReturn,
+    ResponseHeader, StatusCode, SubscriptionAcknowledgement, TimestampsToReturn, ViewDescription,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -227,6 +228,32 @@ impl Live {
             nodes_to_read: Some(nodes.collect()),
         };
         counted(expect!(self.call(request).await?, Read).results, wanted)
+    }
+
+    /// Follows references; one result a node (OPC 10000-4, 5.9.2).
+    pub(super) async fn browse(
+        &self,
+        nodes: Vec<BrowseDescription>,
+    ) -> Result<Vec<BrowseResult>, Error> {
+        let wanted = nodes.len();
+        let request = BrowseRequest {
+            request_header: self.header(self.timeout),
+            view: ViewDescription::default(),
+            requested_max_references_per_node: 0,
+            nodes_to_browse: Some(nodes),
+        };
+        counted(expect!(self.call(request).await?, Browse).results, wanted)
+    }
+
+    /// Goes on where a result of [`Self::browse`] was too large.
+    pub(super) async fn browse_next(&self, rest: ByteString) -> Result<BrowseResult, Error> {
+        let request = BrowseNextRequest {
+            request_header: self.header(self.timeout),
+            release_continuation_points: false,
+            continuation_points: Some(vec![rest]),
+        };
+        let mut results = counted(expect!(self.call(request).await?, BrowseNext).results, 1)?;
+        Ok(results.remove(0))
     }
 
     /// Says goodbye: the machine frees the session and its subscriptions at once.

@@ -1,6 +1,7 @@
 //! The whole chain: the real binary between machines, brokers and clients nobody here wrote.
 
 mod bad_input;
+mod connect;
 mod demo;
 mod gateway;
 mod killed;

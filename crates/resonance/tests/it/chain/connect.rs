@@ -1,0 +1,129 @@
+//! `resonance connect`: from a machine's own description to a prediction.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::gateway::{Gateway, eventually, has_engine, resonance};
+use crate::peers::{Peer, python, workspace};
+
+fn connect(url: &str, more: &[&str]) -> Output {
+    let arguments = ["connect", url, "--security-policy", "none"];
+    resonance().args(arguments).args(more).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn point<'p>(proposal: &'p Value, name: &str) -> &'p Value {
+    let points = proposal["proposal"]["assets"][0]["points"].as_array().unwrap();
+    points.iter().find(|point| point["name"] == name).unwrap_or_else(|| panic!("{points:#?}"))
+}
+
+#[test]
+fn a_machine_that_follows_a_companion_specification_describes_itself() {
+    let test = "a_machine_that_follows_a_companion_specification_describes_itself";
+    let Some(python) = python(test) else { return };
+    let (_machine, ready) = Peer::start(&python, "companion_machine.py", &[]);
+    let url = format!("opc.tcp://127.0.0.1:{}/machine/", ready["port"]);
+    let found = json(&connect(&url, &["--format", "json"]));
+    assert_eq!(found["proposal"]["assets"][0]["id"], "mill-7");
+    assert_eq!(found["proposal"]["assets"][0]["class"], "cnc_machine_tool");
+    let speed = point(&found, "act_speed");
+    assert_eq!(speed["semantic_id"], "urn:resonance:cnc:spindle:speed");
+    assert_eq!((&speed["unit"], &speed["data_type"]), (&"RPM".into(), &"float64".into()));
+    assert_eq!((&speed["range"]["low"], &speed["range"]["high"]), (&0.0.into(), &12_000.0.into()));
+    assert_eq!(speed["address"], "nsu=http://maker.example/mill/;s=Spindle.ActSpeed");
+    assert_eq!(point(&found, "door")["data_type"], "boolean");
+    let left_out = &found["proposal"]["left_out"];
+    assert_eq!(left_out[0]["browse_path"], "Mill 7/Signature", "{left_out}");
+    let warnings = found["proposal"]["warnings"].as_array().unwrap();
+    let contradicted = |text: &Value| text.as_str().unwrap().contains("act_power is 44 now");
+    assert!(warnings.iter().any(contradicted), "{warnings:?}");
+    assert_eq!(found["check"]["valid"], true, "{}", found["check"]);
+
+    // The file it writes shows no change, until the file says otherwise.
+    let folder = tempfile::tempdir().unwrap();
+    let plant = folder.path().join("plant.toml");
+    let file = plant.to_str().unwrap();
+    assert_eq!(connect(&url, &["--out", file]).status.code(), Some(0));
+    assert_eq!(connect(&url, &["--out", file]).status.code(), Some(2), "nothing is overwritten");
+    assert_eq!(connect(&url, &["--diff", file]).status.code(), Some(0));
+    let text = std::fs::read_to_string(&plant).unwrap().replace("12000.0", "9000.0");
+    std::fs::write(&plant, text).unwrap();
+    let changed = connect(&url, &["--diff", file]);
+    assert_eq!(changed.status.code(), Some(1));
+    let told = String::from_utf8(changed.stdout).unwrap();
+    assert!(told.contains("range: [0.0, 9000.0] in the file, [0.0, 12000.0]"), "{told}");
+}
+
+/// The simulated CNC's port, read from what it prints.
+fn simulated() -> (std::process::Child, String) {
+    let mut command: Command = resonance();
+    command.args(["simulate", "cnc", "--listen", "opc.tcp://127.0.0.1:0", "--start-cutting"]);
+    command.args(["--format", "json"]).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    let out = child.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+    (child, ready["url"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn from_a_machine_to_a_prediction_without_a_plant_file_of_ones_own() {
+    let test = "from_a_machine_to_a_prediction_without_a_plant_file_of_ones_own";
+    if !has_engine(test) {
+        return;
+    }
+    let (mut machine, url) = simulated();
+    let folder = tempfile::tempdir().unwrap();
+    let plant = folder.path().join("plant.toml");
+    let model = workspace().join("models/tool-wear");
+    let arguments = ["--model", model.to_str().unwrap(), "--out", plant.to_str().unwrap()];
+    let written = connect(&url, &arguments);
+    let said = String::from_utf8_lossy(&written.stderr).into_owned();
+    assert!(written.status.success(), "{said}");
+    on_free_ports(&plant);
+    let gateway = Gateway::run(&plant);
+    let mut client = crate::http::client::Client::connect(gateway.http());
+    eventually("a prediction", || {
+        let status = client.get("/api/v1/status").json();
+        let deployment = &status["deployments"][0];
+        (deployment["results"].as_u64()? > 0 && deployment["state"] == "active").then_some(())
+    });
+    drop(gateway);
+    machine.kill().unwrap();
+    machine.wait().unwrap();
+}
+
+/// Tests run beside each other, and beside gateways on this computer.
+fn on_free_ports(plant: &Path) {
+    let text = std::fs::read_to_string(plant).unwrap();
+    let text =
+        text.replace("127.0.0.1:4841", "127.0.0.1:0").replace("127.0.0.1:8080", "127.0.0.1:0");
+    std::fs::write(plant, text).unwrap();
+}
+
+#[test]
+fn what_cannot_be_asked_is_said_with_what_to_do() {
+    let refused = connect("http://127.0.0.1:1", &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("opc.tcp://host:port"));
+    let nobody = connect("opc.tcp://127.0.0.1:1", &[]);
+    assert_eq!(nobody.status.code(), Some(1));
+    let (mut machine, url) = simulated();
+    let encrypted = resonance().args(["connect", &url]).output().unwrap();
+    let said = String::from_utf8_lossy(&encrypted.stderr).into_owned();
+    assert_eq!(encrypted.status.code(), Some(1), "{said}");
+    assert!(said.contains("it offers None") && said.contains("--security-policy"), "{said}");
+    let searched = connect(&url, &["--search", "spindle torque"]);
+    let listed = String::from_utf8(searched.stdout).unwrap();
+    assert!(listed.contains("spindle_torque") && listed.lines().count() == 2, "{listed}");
+    machine.kill().unwrap();
+    machine.wait().unwrap();
+}
