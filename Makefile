@@ -35,7 +35,6 @@ mosquitto:
 # With the second engine, which takes minutes to build and which `make demo` goes without.
 test: onnxruntime peers mosquitto
 	tools/test --profile $(PROFILE) --features resonance/tract
-	$(MAKE) --no-print-directory models-check
 
 lint:
 	cargo fmt --check
