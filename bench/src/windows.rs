@@ -185,6 +185,7 @@ fn plan(at: usize, model: &Arc<VerifiedModel>) -> DeploymentPlan {
         id: format!("d{at}").into(),
         asset: 0,
         model: Arc::clone(model),
+        remote: None,
         bindings: (0..FEATURES).map(binding).collect(),
         outputs: vec![PointIndex(POINTS + at as u32)],
         trigger: Trigger::Change { at_most_every: None },

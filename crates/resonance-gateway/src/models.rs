@@ -14,6 +14,8 @@ use resonance_inference::{
 };
 use resonance_plant::{Code, ModelUsed, Signature, TensorBuf};
 
+use crate::remote::Remote;
+
 pub use repository::{ModelCommand, ModelCommandRefused, Repository};
 pub use statistics::{InferenceFigures, ModelFigures, Parts, Spent, Statistics};
 
@@ -62,6 +64,8 @@ pub struct ServedModel {
     pub used: Arc<ModelUsed>,
     /// What was asked of it over the inference API.
     pub statistics: Statistics,
+    /// Whether another server runs it.
+    pub is_remote: bool,
     /// What runs it, or why nothing does.
     program: RwLock<Result<Arc<dyn Program>, EngineError>>,
     signature: Signature,
@@ -87,14 +91,7 @@ impl ServedModel {
     ) -> Result<Self, ModelRefused> {
         let program = engine.load(&model, limits)?;
         verify_golden(program.as_ref(), &model)?;
-        let used = ModelUsed {
-            name: Arc::clone(&model.manifest.name),
-            version: Arc::clone(&model.manifest.version),
-            digest: Arc::clone(model.files.digest()),
-            engine: engine.identity().into(),
-            trained_on: Arc::clone(&model.manifest.training.data),
-            fallback: None,
-        };
+        let used = ModelUsed { engine: engine.identity().into(), ..unserved(&model) };
         Ok(Self::new(model, Arc::new(used), program))
     }
 
@@ -102,6 +99,14 @@ impl ServedModel {
     pub fn new(model: Arc<VerifiedModel>, used: Arc<ModelUsed>, program: Box<dyn Program>) -> Self {
         let signature = program.signature().clone();
         Self::made(model, used, signature, Ok(program.into()), ModelState::Ready)
+    }
+
+    /// A model that another server runs. Whether it answers is that server's matter.
+    pub fn remote(remote: &Arc<Remote>) -> Self {
+        let program = remote.program();
+        let used =
+            Arc::new(ModelUsed { engine: Arc::clone(&remote.identity), ..unserved(&remote.model) });
+        Self { is_remote: true, ..Self::new(Arc::clone(&remote.model), used, program) }
     }
 
     /// A model that was refused: known by its name, never ready, with the reason for whoever asks.
@@ -112,14 +117,7 @@ impl ServedModel {
             inputs: manifest.inputs.iter().map(|input| input.tensor()).collect(),
             outputs: manifest.outputs.iter().map(|output| output.tensor()).collect(),
         };
-        let used = ModelUsed {
-            name: Arc::clone(&manifest.name),
-            version: Arc::clone(&manifest.version),
-            digest: Arc::clone(model.files.digest()),
-            engine: engine.into(),
-            trained_on: Arc::clone(&manifest.training.data),
-            fallback: None,
-        };
+        let used = ModelUsed { engine: engine.into(), ..unserved(&model) };
         let error = EngineError::Failed(reason.to_owned());
         Self::made(model, Arc::new(used), signature, Err(error), ModelState::Failed)
     }
@@ -134,7 +132,7 @@ impl ServedModel {
         let state = AtomicU8::new(state as u8);
         let (program, sessions) = (RwLock::new(program), Mutex::default());
         let statistics = Statistics::default();
-        Self { model, used, statistics, program, signature, sessions, state }
+        Self { model, used, statistics, is_remote: false, program, signature, sessions, state }
     }
 
     fn program(&self) -> Result<Arc<dyn Program>, EngineError> {
@@ -217,6 +215,18 @@ impl ServedModel {
             sessions.push(session);
         }
         done
+    }
+}
+
+/// The identity of a model that no engine serves.
+pub(crate) fn unserved(model: &VerifiedModel) -> ModelUsed {
+    ModelUsed {
+        name: Arc::clone(&model.manifest.name),
+        version: Arc::clone(&model.manifest.version),
+        digest: Arc::clone(model.files.digest()),
+        engine: "none".into(),
+        trained_on: Arc::clone(&model.manifest.training.data),
+        fallback: None,
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use resonance_inference::package::VerifiedModel;
 use resonance_plant::{Plant, PointIndex, Role};
 
+use crate::remote::RemoteConfig;
 use crate::sinks::http::HttpConfig;
 use crate::sinks::mqtt::MqttConfig;
 use crate::sources::SourcePoint;
@@ -24,7 +25,8 @@ pub struct Plan {
     pub sources: Vec<SourcePlan>,
     /// What is judged.
     pub deployments: Vec<DeploymentPlan>,
-    /// Packages served over the inference API, whether deployed or not, by name.
+    /// Packages that this process runs and serves over the inference API, whether deployed or not,
+    /// by name.
     pub models: Vec<Arc<VerifiedModel>>,
     /// Where results are pushed.
     pub sinks: Vec<SinkPlan>,
@@ -74,6 +76,8 @@ pub struct DeploymentPlan {
     pub asset: usize,
     /// The model.
     pub model: Arc<VerifiedModel>,
+    /// The server that runs it; absent: this process.
+    pub remote: Option<RemoteConfig>,
     /// For every feature of every input, in order: where its samples come from.
     pub bindings: Vec<Binding>,
     /// For every output element of every output, in order: the point that carries it.
@@ -121,7 +125,8 @@ pub enum Fallback {
     Fail,
     /// The last answer again, with status UncertainLastUsableValue.
     HoldLast,
-    /// Another model with the same features and outputs.
+    /// Another model with the same features and outputs, or the same model where a remote server
+    /// runs the deployment's own; this process runs it.
     FallBackTo(Arc<VerifiedModel>),
 }
 

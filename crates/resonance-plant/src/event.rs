@@ -142,6 +142,9 @@ codes! {
     ModelUnsigned = "model.unsigned", Warning, "a model package carries no signature; only its digests were checked", "sign the package, or accept it knowingly with unsigned = \"warn\"";
     ModelRefused = "model.refused", Error, "a model package was refused", "see the reason; `resonance model inspect` explains a package";
     ModelGoldenMismatch = "model.golden_mismatch", Error, "a model does not reproduce its golden vectors on this engine", "do not serve it; compare engine versions and the package's tolerance";
+    RemoteReady = "remote.ready", Info, "another inference server serves a deployment's model as its package says", "";
+    RemoteLost = "remote.lost", Warning, "another inference server does not answer for a deployment's model; the deployment's fallback does, if it has one", "check the server, its model and the network between";
+    RemoteRefused = "remote.refused", Error, "another inference server does not serve what the package says, or its configuration is wrong", "compare the server's model with the package, and the deployment's remote with the server";
     EngineUnavailable = "engine.unavailable", Error, "no usable ONNX Runtime library was found", "install the version named in the message, or point RESONANCE_ONNXRUNTIME at the library";
     DeploymentState = "deployment.state", Info, "a deployment changed its state", "";
     DeploymentLatency = "deployment.latency", Warning, "inference took longer than the package's budget", "give the process more processor time, or raise the budget in the package";

@@ -103,7 +103,8 @@ impl Deployment {
             physical_asset_id: asset.and_then(|asset| asset.physical_asset_id.clone()),
             points: paths,
             valid_for,
-            budget_us: manifest.latency_budget_us.unwrap_or(0),
+            // The package's budget is that of an engine; a network's share is bounded by a timeout.
+            budget_us: manifest.latency_budget_us.filter(|_| plan.remote.is_none()).unwrap_or(0),
             samples: window.samples.max(1),
         };
         let gate = plan

@@ -123,8 +123,12 @@ impl Fleet {
     fn visit(&mut self, at: usize, hub: &mut Hub) -> bool {
         let now = self.clock.now();
         let Some(member) = self.members.get_mut(at) else { return false };
-        if member.deployment.face.take_asked() || member.look_at.is_some_and(|moment| moment <= now)
-        {
+        let is_asked = member.deployment.face.take_asked();
+        if is_asked {
+            // What its own model could not do before, it perhaps can now.
+            member.own_lane_out_until = member.own_lane_out_until.map(|until| until.min(now));
+        }
+        if is_asked || member.look_at.is_some_and(|moment| moment <= now) {
             member.look_at = None;
             member.deployment.due.look_again();
         }
@@ -249,6 +253,9 @@ impl Fleet {
     ) {
         let Some(member) = self.members.get_mut(ticket.deployment) else { return };
         let is_fallback = member.lane != Some(lane);
+        if !is_fallback {
+            member.own_lane_out_until = None;
+        }
         let deployment = &mut member.deployment;
         if deployment.face.is_suspended() {
             return;
@@ -315,10 +322,14 @@ impl Fleet {
         if let Some(other) = member.fallback_lane
             && member.next_lane(now) != Some(other)
         {
-            member.own_lane_out_until = Some(now.plus(member.deployment.frame.valid_for));
+            let until = now.plus(member.deployment.frame.valid_for);
+            let begins = member.own_lane_out_until.replace(until).is_none();
             member.deployment.due.look_again();
-            self.record_event(at, Code::InferenceFailed, error.to_string());
-            self.record_event(at, Code::DeploymentFallback, "another model answers".into());
+            // Its own model is tried now and then; that it still fails is no news.
+            if begins {
+                self.record_event(at, Code::InferenceFailed, error.to_string());
+                self.record_event(at, Code::DeploymentFallback, "another model answers".into());
+            }
             return;
         }
         if first {

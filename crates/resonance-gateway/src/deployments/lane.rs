@@ -120,11 +120,16 @@ impl Lane {
         let mut session = served.session()?;
         let takes_batches =
             manifest.inputs.iter().all(|input| matches!(input.shape.first(), Some(Dim::Any)));
-        let one_ns = time(&served, session.as_mut(), 1)?;
-        let batched = takes_batches
-            && time(&served, session.as_mut(), ROWS_MEASURED)?
-                < one_ns * ROWS_MEASURED as u64 * 9 / 10;
-        let rows_max = if batched { ROWS_MAX } else { 1 };
+        let (one_ns, rows_max) = if served.is_remote {
+            // Nobody may answer there now, and the hub must never wait for a network.
+            (u64::MAX, if takes_batches { ROWS_MAX } else { 1 })
+        } else {
+            let one_ns = time(&served, session.as_mut(), 1)?;
+            let batched = takes_batches
+                && time(&served, session.as_mut(), ROWS_MEASURED)?
+                    < one_ns * ROWS_MEASURED as u64 * 9 / 10;
+            (one_ns, if batched { ROWS_MAX } else { 1 })
+        };
         let runner = if one_ns / 1_000 <= INLINE_US_MAX {
             Runner::Inline(session)
         } else {

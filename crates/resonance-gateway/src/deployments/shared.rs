@@ -92,7 +92,12 @@ impl Face {
         self.suspended.load(Ordering::Acquire)
     }
 
-    /// Whether a command came since the last call.
+    /// Has the deployment look again at what it may do.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+    }
+
+    /// Whether a command came, or something changed that it depends on, since the last call.
     pub fn take_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::AcqRel)
     }
@@ -161,7 +166,7 @@ impl Deployments for Faces {
             let state = if suspend { "suspended already" } else { "not suspended" };
             return Err(CommandRefused::State(state.into()));
         }
-        face.asked.store(true, Ordering::Release);
+        face.ask();
         self.waker.wake();
         let (verb, subject) = match command {
             Command::Suspend => ("suspended", format!("deployment/{deployment}")),

@@ -198,6 +198,7 @@ impl Bench {
                     id: format!("d{at}").into(),
                     asset: 0,
                     model: Arc::clone(&model),
+                    remote: None,
                     bindings: vec![Binding { point: POWER, conversion, max_age: None }],
                     outputs: vec![PointIndex(2 + at as u32)],
                     trigger: Trigger::Change { at_most_every: None },
@@ -430,6 +431,24 @@ fn another_model_answers_while_the_own_one_fails() {
     bench.power(400, 1.0);
     assert_eq!(&*bench.last().model.name, "other", "the own model rests for a while");
     bench.power(20_000, 1.0);
+    assert_eq!((&*bench.last().model.name, bench.state().0), ("sums", DeploymentState::Active));
+}
+
+#[test]
+fn that_the_own_model_still_fails_is_no_news_and_it_is_tried_when_asked() {
+    let other = package("other");
+    let mut bench =
+        Bench::new(1, |_, plan| plan.fallback = Fallback::FallBackTo(Arc::clone(&other)));
+    bench.warm_up(200);
+    bench.sums[0].fails.store(true, Ordering::Relaxed);
+    bench.power(300, 1.0);
+    bench.power(20_000, 1.0);
+    bench.power(40_000, 1.0);
+    assert_eq!(bench.faces.status()[0].failures, 3);
+    assert_eq!((bench.told("inference.failed"), bench.told("deployment.fallback")), (1, 1));
+    bench.sums[0].fails.store(false, Ordering::Relaxed);
+    bench.fleet.deployments().for_each(|deployment| deployment.face.ask());
+    bench.power(40_100, 1.0);
     assert_eq!((&*bench.last().model.name, bench.state().0), ("sums", DeploymentState::Active));
 }
 

@@ -8,11 +8,10 @@ use std::thread::JoinHandle;
 use resonance_inference::package::VerifiedModel;
 use resonance_inference::package::manifest::WindowSpec;
 use resonance_inference::{Engine, EngineError, Limits};
-use resonance_plant::{
-    Clock, Code, Event, EventSink, LastValues, ModelUsed, PointIndex, Status, Value,
-};
+use resonance_plant::{Clock, Code, Event, EventSink, LastValues, PointIndex, Status, Value};
 use tokio::sync::watch;
 
+use super::remotes::Remotes;
 use super::running::{Gateway, SinkFace, SourceFace};
 use crate::access::{Access, AccessError};
 use crate::deployments::deployment::{Deployment, window_of};
@@ -23,7 +22,7 @@ use crate::events::EventLog;
 use crate::hub::core::{Hub, HubCounters, Inlet, Interest};
 use crate::hub::ingest::{BlockSender, Waker, channel};
 use crate::hub::run;
-use crate::models::{ModelState, Models, Repository, ServedModel};
+use crate::models::{ModelState, Models, Repository, ServedModel, unserved};
 use crate::plan::{DeploymentPlan, Fallback, Plan, SourcePlan, Trigger};
 use crate::results::Results;
 use crate::servers;
@@ -81,14 +80,15 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let spool = Spool::open(&plan.spool, &sink_ids, Arc::clone(&clock), Arc::clone(&sink_events))?;
     let results = Results::new(Some(spool.writer()));
     let models = load_models(&plan, &options, &sink_events);
+    let remotes = Remotes::look(&plan, &clock, &sink_events).await;
 
     let waker = Waker::default();
     let values = Arc::new(LastValues::new(plan.plant.points.len()));
     let hub_counters = Arc::new(HubCounters::default());
     let (links, inlets) = source_links(&plan, &waker, &clock, &sink_events);
-    let faces = faces(&plan, &models);
+    let faces = faces(&plan, &models, &remotes);
     let mut interest = Interest::default();
-    let recruits = recruits(&plan, &faces, &models, &spool, &mut interest);
+    let recruits = recruits(&plan, &faces, (&models, &remotes), &spool, &mut interest);
     let (lanes, members) = lanes(recruits, &waker, &sink_events, &clock);
     let hub = Hub::new(
         Arc::clone(&plan.plant),
@@ -110,6 +110,7 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let hub_stop = Arc::new(AtomicBool::new(false));
     let hub_thread = spawn_hub(hub, fleet, &waker, watch, &hub_stop)?;
 
+    let told_faces = faces.clone();
     let deployments =
         Faces::new(faces, waker.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
     let mut gateway = Gateway {
@@ -130,12 +131,14 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         spool: Some(Arc::new(spool)),
         sources: Arc::default(),
         sinks: Arc::default(),
+        remote_tasks: Vec::new(),
         source_threads: Vec::new(),
         sink_tasks: Vec::new(),
         servers: Arc::default(),
         stop: watch::channel(false).0,
         sink_stop: watch::channel(false).0,
     };
+    gateway.remote_tasks = remotes.watch(&gateway.stop, &told_faces, &gateway.waker);
     gateway.sources = Arc::new(links.iter().map(|(link, ..)| SourceFace::of(link)).collect());
     if let Err(error) = gateway.connect(&plan, links).await {
         gateway.stop().await;
@@ -160,7 +163,8 @@ fn load_models(plan: &Plan, options: &Options, events: &Arc<dyn EventSink>) -> M
         Fallback::FallBackTo(model) => Some(model),
         Fallback::Fail | Fallback::HoldLast => None,
     });
-    let deployed = plan.deployments.iter().map(|deployment| &deployment.model);
+    let here = plan.deployments.iter().filter(|deployment| deployment.remote.is_none());
+    let deployed = here.map(|deployment| &deployment.model);
     for model in plan.models.iter().chain(deployed).chain(fallbacks) {
         wanted.entry(Arc::clone(&model.manifest.name)).or_insert_with(|| Arc::clone(model));
     }
@@ -242,7 +246,8 @@ fn users(plan: &Plan) -> BTreeMap<Arc<str>, Vec<Arc<str>>> {
             Fallback::FallBackTo(model) => Some(model),
             Fallback::Fail | Fallback::HoldLast => None,
         };
-        for model in std::iter::once(&deployment.model).chain(fallback) {
+        let own = Some(&deployment.model).filter(|_| deployment.remote.is_none());
+        for model in own.into_iter().chain(fallback) {
             let name = Arc::clone(&model.manifest.name);
             users.entry(name).or_default().push(Arc::clone(&deployment.id));
         }
@@ -274,31 +279,23 @@ fn source_links(
     plan.sources.iter().map(one).unzip()
 }
 
-fn faces(plan: &Plan, models: &Models) -> Vec<Arc<Face>> {
-    let face = |deployment: &DeploymentPlan| {
+fn faces(plan: &Plan, models: &Models, remotes: &Remotes) -> Vec<Arc<Face>> {
+    let face = |(at, deployment): (usize, &DeploymentPlan)| {
         let asset = plan
             .plant
             .assets
             .get(deployment.asset)
             .map_or_else(|| Arc::from(""), |asset| Arc::clone(&asset.id.0));
-        let used = ready(models, &deployment.model)
+        let own = match deployment.remote {
+            None => ready(models, &deployment.model),
+            Some(_) => remotes.of_deployment(at),
+        };
+        let used = own
             .map_or_else(|| Arc::new(unserved(&deployment.model)), |model| Arc::clone(&model.used));
         let outputs = deployment.outputs.as_slice().into();
         Arc::new(Face::new(Arc::clone(&deployment.id), asset, outputs, used))
     };
-    plan.deployments.iter().map(face).collect()
-}
-
-/// The identity of a model that no engine serves.
-fn unserved(model: &VerifiedModel) -> ModelUsed {
-    ModelUsed {
-        name: Arc::clone(&model.manifest.name),
-        version: Arc::clone(&model.manifest.version),
-        digest: Arc::clone(model.files.digest()),
-        engine: "none".into(),
-        trained_on: Arc::clone(&model.manifest.training.data),
-        fallback: None,
-    }
+    plan.deployments.iter().enumerate().map(face).collect()
 }
 
 /// A deployment on its way into the fleet, with the models it may use.
@@ -311,7 +308,7 @@ struct Recruit {
 fn recruits(
     plan: &Plan,
     faces: &[Arc<Face>],
-    models: &Models,
+    (models, remotes): (&Models, &Remotes),
     spool: &Spool,
     interest: &mut Interest,
 ) -> Vec<Recruit> {
@@ -340,7 +337,10 @@ fn recruits(
             Fallback::FallBackTo(model) => ready(models, model).cloned(),
             Fallback::Fail | Fallback::HoldLast => None,
         };
-        let own = ready(models, &deployment.model).cloned();
+        let own = match deployment.remote {
+            None => ready(models, &deployment.model).cloned(),
+            Some(_) => remotes.of_deployment(at).cloned(),
+        };
         recruits.push(Recruit { deployment: member, own, fallback });
     }
     recruits

@@ -50,6 +50,7 @@ pub struct Gateway {
     pub(super) sinks: Arc<Vec<SinkFace>>,
     pub(super) source_threads: Vec<JoinHandle<()>>,
     pub(super) sink_tasks: Vec<tokio::task::JoinHandle<()>>,
+    pub(super) remote_tasks: Vec<tokio::task::JoinHandle<()>>,
     pub(super) servers: Arc<RunningServers>,
     /// Ends sources.
     pub(super) stop: watch::Sender<bool>,
@@ -170,6 +171,10 @@ impl Gateway {
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
         join_all(std::mem::take(&mut self.source_threads)).await;
+        for task in std::mem::take(&mut self.remote_tasks) {
+            // One that panicked has said so on standard error.
+            let _ = task.await;
+        }
         run::stop(&self.hub_stop, &self.waker);
         join_all(self.hub_thread.take().into_iter().collect()).await;
         self.servers.stop().await;

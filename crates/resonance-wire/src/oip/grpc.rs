@@ -4,6 +4,7 @@
 
 use resonance_plant::{ElementType, Signature, Tensor, TensorBuf};
 
+use super::answer::AnswerError;
 use super::data::{read_binary, write_binary};
 use super::error::{RequestError, shown};
 use super::given::{Given, unknown_output};
@@ -114,6 +115,72 @@ pub fn encode_infer(answer: &Answer<'_>) -> ModelInferResponse {
         });
     }
     response
+}
+
+/// A request for these tensors, the client's side: raw contents, all outputs asked for.
+pub fn encode_ask(model: &str, version: &str, inputs: &[(&str, &Tensor)]) -> ModelInferRequest {
+    let mut request = ModelInferRequest {
+        model_name: model.to_owned(),
+        model_version: version.to_owned(),
+        ..ModelInferRequest::default()
+    };
+    for (name, tensor) in inputs {
+        let mut raw = Vec::new();
+        write_binary(tensor, &mut raw);
+        request.raw_input_contents.push(raw.into());
+        request.inputs.push(InferInputTensor {
+            name: (*name).to_owned(),
+            datatype: tensor.element.name().to_owned(),
+            shape: tensor.shape.iter().map(|size| *size as i64).collect(),
+            ..InferInputTensor::default()
+        });
+    }
+    request
+}
+
+/// Reads an answer of a model with this signature, as
+/// [`decode_response`](super::decode_response) does for HTTP: with the same errors and bounds.
+///
+/// # Errors
+/// Names the output that is absent, or not of the signature's type and shape, or whose data is
+/// not as long as its shape says.
+pub fn decode_answer(
+    answer: ModelInferResponse,
+    signature: &Signature,
+    outputs: &mut TensorBuf,
+) -> Result<(), AnswerError> {
+    let given = Signature { inputs: signature.outputs.clone(), outputs: Vec::new() };
+    let mut raw = answer.raw_output_contents;
+    if !raw.is_empty() && raw.len() != answer.outputs.len() {
+        return Err(AnswerError::Malformed(format!(
+            "\"raw_output_contents\" has {} entries, \"outputs\" has {}",
+            raw.len(),
+            answer.outputs.len()
+        )));
+    }
+    // Outputs that the package does not name are left out, with their bytes.
+    let is_known: Vec<bool> = answer
+        .outputs
+        .iter()
+        .map(|output| given.inputs.iter().any(|spec| *spec.name == *output.name))
+        .collect();
+    let mut known = is_known.iter();
+    raw.retain(|_| known.next().copied().unwrap_or(false));
+    let inputs = answer.outputs.into_iter().zip(is_known).filter(|(_, is_known)| *is_known);
+    let inputs = inputs.map(|(output, _)| InferInputTensor {
+        name: output.name,
+        datatype: output.datatype,
+        shape: output.shape,
+        contents: output.contents,
+        ..InferInputTensor::default()
+    });
+    let asked = ModelInferRequest {
+        inputs: inputs.collect(),
+        raw_input_contents: raw,
+        ..ModelInferRequest::default()
+    };
+    decode_infer(&asked, &given, outputs)?;
+    Ok(())
 }
 
 /// Refuses what a request asks for beyond the protocol and this product does not have.

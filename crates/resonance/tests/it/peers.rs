@@ -50,11 +50,16 @@ impl Peer {
 
     /// Gives a command and awaits that it was obeyed.
     pub fn tell(&mut self, command: Value) {
+        self.say(&command);
+        let answer = self.answer();
+        assert_eq!(answer["ok"], true, "{command}: {answer}");
+    }
+
+    /// Gives a command, whatever comes of it.
+    pub fn say(&mut self, command: &Value) {
         let line = format!("{command}\n");
         let commands = self.commands.as_mut().expect("commands are taken until the end");
         commands.write_all(line.as_bytes()).expect("the peer runs");
-        let answer = self.answer();
-        assert_eq!(answer["ok"], true, "{command}: {answer}");
     }
 
     /// Lets a peer go on that waits for a line.

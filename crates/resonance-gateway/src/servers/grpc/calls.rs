@@ -7,6 +7,9 @@ use resonance_wire::oip::{self, Answer, RequestError, ResponseError, grpc};
 use tonic::{Request, Response, Status};
 
 use super::{metadata, status};
+use crate::inference_service::grpc_inference_service_server::{
+    GrpcInferenceService, GrpcInferenceServiceServer,
+};
 use crate::models::{ModelCommand, ModelState, ServedModel};
 use crate::servers::http::lane::Lane;
 use crate::servers::http::metadata::{EXTENSIONS, find};
@@ -14,18 +17,6 @@ use crate::servers::http::refusal::Refusal;
 use crate::servers::http::repository;
 use crate::servers::http::run::{self, Form};
 use crate::servers::http::shared::Shared;
-
-mod service {
-    #![allow(
-        missing_docs,
-        clippy::all,
-        clippy::allow_attributes_without_reason,
-        reason = "made from proto/open_inference.proto"
-    )]
-    include!(concat!(env!("OUT_DIR"), "/inference.rs"));
-}
-
-use service::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
 
 /// What answers calls.
 #[derive(Clone)]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use resonance_plant::SemanticId;
 
-use super::{Check, Diagnostic, Mistake};
+use super::sources::url;
+use super::{Check, Diagnostic, Mistake, host_is_loopback};
 use crate::config::document::Node;
 
 pub(super) fn check(check: &mut Check<'_, '_>, deployment: &Node<'_>) {
@@ -15,6 +16,9 @@ pub(super) fn check(check: &mut Check<'_, '_>, deployment: &Node<'_>) {
     if let Some(fallback) = deployment.get("fallback") {
         check.folder_exists(&fallback, "model");
         same_model(check, deployment, &fallback);
+    }
+    if let Some(remote) = deployment.get("remote") {
+        self::remote(check, &remote);
     }
     if let Some(gate) = deployment.get("gate") {
         self::gate(check, &gate, asset);
@@ -100,12 +104,41 @@ fn trigger(check: &mut Check<'_, '_>, deployment: &Node<'_>, asset: Option<&str>
 }
 
 fn same_model(check: &mut Check<'_, '_>, deployment: &Node<'_>, fallback: &Node<'_>) {
+    if deployment.has("remote") {
+        // What another server cannot answer, this process may.
+        return;
+    }
     if let (Some((model, _)), Some((other, node))) =
         (deployment.text_at("model"), fallback.text_at("model"))
         && check.folder.join(model) == check.folder.join(other)
     {
         let message = "a model that cannot answer cannot stand in for itself";
         check.error(Mistake::Contradiction, &node.place, message, "name another package");
+    }
+}
+
+/// Another server: its address, how it is trusted, and who asks.
+fn remote(check: &mut Check<'_, '_>, remote: &Node<'_>) {
+    let host = url(check, remote, &["http", "https"]);
+    check.user_and_password(remote);
+    check.at_least_one(remote, &["timeout_ms", "max_per_second", "check_ms"]);
+    check.file_exists(remote, "ca_file");
+    let plain = remote.text_at("url").is_some_and(|(url, _)| url.starts_with("http://"));
+    let secret = remote.get("token").or_else(|| remote.get("password"));
+    if plain
+        && !host.is_none_or(host_is_loopback)
+        && let Some(secret) = secret
+    {
+        let message = "the secret crosses the network unprotected";
+        check.warning(Mistake::WeakSecurity, &secret.place, message, "use https://");
+    }
+    if let (Some(token), true) = (remote.get("token"), remote.has("user")) {
+        let message = "`token` and `user` exclude each other";
+        check.error(Mistake::Contradiction, &token.place, message, "keep one of the two");
+    }
+    if plain && let Some(ca) = remote.get("ca_file") {
+        let message = "`ca_file` is for https://";
+        check.error(Mistake::Contradiction, &ca.place, message, "use https://, or take it away");
     }
 }
 

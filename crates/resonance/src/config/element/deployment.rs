@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use resonance_gateway::remote::RemoteConfig;
 use resonance_plant::SemanticId;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,6 +27,9 @@ pub(crate) struct Deployment {
     /// absent: freshness follows the source's session.
     #[serde(default)]
     pub(crate) max_age_ms: Option<u32>,
+    /// Another server of the Open Inference Protocol v2 that runs the model. Absent: this process.
+    #[serde(default)]
+    pub(crate) remote: Option<RemoteConfig>,
     /// What happens when the model cannot answer.
     #[serde(default)]
     pub(crate) fallback: Fallback,
@@ -80,7 +84,8 @@ pub(crate) enum Fallback {
     HoldLast,
     /// Another model answers.
     FallBackTo {
-        /// The folder of the other model package; it has the same inputs and outputs.
+        /// The folder of the other model package, which this process runs; it has the same inputs
+        /// and outputs. With `remote`, it may be the deployment's own.
         model: PathBuf,
     },
 }

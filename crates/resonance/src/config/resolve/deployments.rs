@@ -39,11 +39,13 @@ impl Resolver<'_, '_> {
             None => Some(None),
         };
         let fallback = self.fallback(at, deployment, model, packages);
+        let remote = self.remote(at, deployment);
         let outputs = self.outputs.iter().filter(|(_, owner)| **owner == at);
         Some(DeploymentPlan {
             id: deployment.id.as_str().into(),
             asset: self.file.assets.iter().position(|asset| asset.id == deployment.asset)?,
             model: Arc::clone(model),
+            remote,
             outputs: outputs.map(|(index, _)| *index).collect(),
             bindings: bindings?,
             trigger: trigger?,
@@ -202,7 +204,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn place_in(&self, at: usize, table: &str, key: &str) -> Place {
+    pub(super) fn place_in(&self, at: usize, table: &str, key: &str) -> Place {
         let entry = self.entry("deployment", at);
         let found = entry.get(table).and_then(|table| table.get(key));
         found.map_or(entry.place, |node| node.place)

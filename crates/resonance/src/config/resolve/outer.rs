@@ -8,11 +8,12 @@ use resonance_gateway::plan::{
     HttpServerPlan, OpcUaServerPlan, ServersPlan, SinkKind, SinkPlan, SourceKind, SourcePlan,
     SpoolPlan, TlsPlan, UserPlan,
 };
+use resonance_gateway::remote::RemoteConfig;
 use resonance_gateway::secret;
 use resonance_gateway::sources::opcua::config::SecretRef;
 
 use super::{Diagnostic, Mistake, Resolver, SourcePoints, with_points};
-use crate::config::element::{Sink, Source, Tls};
+use crate::config::element::{Deployment, Sink, Source, Tls};
 
 impl Resolver<'_, '_> {
     pub(super) fn sources(&mut self, points: SourcePoints) -> Vec<SourcePlan> {
@@ -142,6 +143,23 @@ impl Resolver<'_, '_> {
 
     fn file_of(&self, file: &str) -> String {
         self.folder_of(Path::new(file)).display().to_string()
+    }
+
+    /// A deployment's remote server, its files and secrets independent of where the process runs.
+    pub(super) fn remote(&mut self, at: usize, deployment: &Deployment) -> Option<RemoteConfig> {
+        let mut config = deployment.remote.clone()?;
+        for (key, reference) in
+            [("token", config.token.as_mut()), ("password", config.password.as_mut())]
+        {
+            let Some(reference) = reference else { continue };
+            self.relative_to_folder(reference);
+            if let Err(error) = secret::read(reference) {
+                let place = self.place_in(at, "remote", key);
+                self.secret_missing(&place, &error.to_string());
+            }
+        }
+        config.ca_file = config.ca_file.map(|file| self.file_of(&file));
+        Some(config)
     }
 
     fn relative_to_folder(&self, reference: &mut SecretRef) {

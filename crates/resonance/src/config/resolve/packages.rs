@@ -1,6 +1,6 @@
 //! The model packages that a plant file names: each folder is read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(super) struct Packages {
     by_folder: BTreeMap<PathBuf, Option<Arc<VerifiedModel>>>,
     /// In the order of the file, each model once.
     served: Vec<Arc<VerifiedModel>>,
+    /// Names of those that this process runs, not only another server.
+    here: BTreeSet<Arc<str>>,
     deployed: Vec<Option<Arc<VerifiedModel>>>,
     fallbacks: Vec<Option<Arc<VerifiedModel>>>,
 }
@@ -30,6 +32,7 @@ impl Packages {
             let place = resolver.place("deployment", at, "model");
             let folder = resolver.folder_of(&deployment.model);
             let model = packages.one(resolver, folder, &place);
+            packages.runs_here(model.as_ref().filter(|_| deployment.remote.is_none()));
             if let Some(model) = model.as_ref().filter(|model| !model.manifest.is_deployable()) {
                 let message = format!(
                     "the model {} does not say which points its inputs come from",
@@ -49,12 +52,14 @@ impl Packages {
                 }
                 Fallback::Fail | Fallback::HoldLast => None,
             };
+            packages.runs_here(fallback.as_ref());
             packages.fallbacks.push(fallback);
         }
         for (at, model) in file.models.iter().enumerate() {
             let place = resolver.place("model", at, "folder");
             let folder = resolver.folder_of(&model.folder);
-            packages.one(resolver, folder, &place);
+            let model = packages.one(resolver, folder, &place);
+            packages.runs_here(model.as_ref());
         }
         packages
     }
@@ -69,9 +74,14 @@ impl Packages {
         self.fallbacks.get(at)?.as_ref()
     }
 
-    /// Every model, each once.
+    /// Every model that runs here, each once.
     pub(super) fn served(&self) -> Vec<Arc<VerifiedModel>> {
-        self.served.clone()
+        let here = |model: &&Arc<VerifiedModel>| self.here.contains(&model.manifest.name);
+        self.served.iter().filter(here).cloned().collect()
+    }
+
+    fn runs_here(&mut self, model: Option<&Arc<VerifiedModel>>) {
+        self.here.extend(model.map(|model| Arc::clone(&model.manifest.name)));
     }
 
     fn one(

@@ -278,6 +278,10 @@ fn deployments() {
         ("fallback = { type = \"fall_back_to\", model = \"src\" }", M::Contradiction, "\"src\""),
         ("fallback = { type = \"fall_back_to\", model = \"no\" }", M::MissingFile, "\"no\""),
         ("max_age_ms = 0", M::OutOfBounds, "0"),
+        ("remote = { url = \"grpc://a:1\" }", M::InvalidValue, "\"grpc://a:1\""),
+        ("remote = { url = \"http://a\", check_ms = 0 }", M::OutOfBounds, "0"),
+        ("remote = { url = \"http://a\", ca_file = \"src\" }", M::MissingFile, "\"src\""),
+        ("remote = { url = \"http://a\", token = \"abc\" }", M::InlineSecret, "\"abc\""),
         ("binding = [{ feature = \"load\", point = \"load\" }]", M::InvalidValue, "\"load\""),
     ] {
         check(gate, wrong, mistake, offending, None);

@@ -326,6 +326,11 @@ fn a_fallback_must_fit() {
         matches!(&plan.deployments[0].fallback, Fallback::FallBackTo(m) if &*m.manifest.name == "simple")
     );
     assert_eq!(plan.models.len(), 2);
+    let far = format!("{}remote = {{ url = 'http://gpu' }}\n", text("simple"));
+    let plan = bench.planned(&far);
+    assert_eq!(plan.deployments[0].remote.as_ref().unwrap().url, "http://gpu");
+    let here: Vec<&str> = plan.models.iter().map(|model| &*model.manifest.name).collect();
+    assert_eq!(here, ["simple"], "what another server runs is not loaded here");
     for (name, why) in [("narrow", "window"), ("other", "inputs"), ("less", "outputs")] {
         let (message, _) = bench.refused(&text(name), M::Contradiction, &format!("\"{name}\""));
         assert!(message.contains(why), "{message}");

@@ -7,5 +7,6 @@ mod gateway;
 mod killed;
 mod machine;
 mod readme;
+mod remote;
 mod surfaces;
 mod terminal;
