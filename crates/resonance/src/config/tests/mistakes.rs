@@ -280,7 +280,7 @@ fn deployments() {
         ("max_age_ms = 0", M::OutOfBounds, "0"),
         ("remote = { url = \"grpc://a:1\" }", M::InvalidValue, "\"grpc://a:1\""),
         ("remote = { url = \"http://a\", check_ms = 0 }", M::OutOfBounds, "0"),
-        ("remote = { url = \"http://a\", ca_file = \"src\" }", M::MissingFile, "\"src\""),
+        ("remote = { url = \"https://a\", ca_file = \"no\" }", M::MissingFile, "\"no\""),
         ("remote = { url = \"http://a\", token = \"abc\" }", M::InlineSecret, "\"abc\""),
         ("binding = [{ feature = \"load\", point = \"load\" }]", M::InvalidValue, "\"load\""),
     ] {
