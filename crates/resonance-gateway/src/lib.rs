@@ -18,3 +18,4 @@ pub mod sources;
 pub mod spool;
 pub mod status;
 pub mod supervisor;
+mod tls;

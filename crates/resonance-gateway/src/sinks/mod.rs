@@ -4,7 +4,6 @@ pub mod backoff;
 pub mod http;
 pub mod mqtt;
 pub mod payload;
-mod tls;
 mod unconfirmed;
 
 use std::future::Future;

@@ -1,6 +1,12 @@
 //! What reads from equipment. One directory a source, one line in [`build`].
 
+mod backoff;
+mod contact;
+mod failure;
+mod limiter;
 pub mod opcua;
+mod outage;
+mod outlet;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -46,6 +52,12 @@ pub struct SourcePoint {
 
 /// Told to stop; cheap to clone.
 pub type Stop = tokio::sync::watch::Receiver<bool>;
+
+/// Ends when the source is told to stop, or whoever would tell is gone.
+async fn told(stop: &mut Stop) {
+    // An error means that the sender is gone: nobody is left to run for.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
 
 /// Runs until told to stop. It reconnects by itself, for ever; an error is one that no retry mends.
 pub trait Source: Send {

@@ -10,9 +10,9 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
 use super::HttpConfig;
-use crate::secret;
+use crate::sinks::SinkError;
 use crate::sinks::payload::{Acknowledge, Form, Format};
-use crate::sinks::{SinkError, tls};
+use crate::{secret, tls};
 
 /// A configuration that was checked, with its secrets and certificates read.
 #[derive(Clone, Debug)]

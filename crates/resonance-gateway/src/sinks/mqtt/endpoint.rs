@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 
 use super::MqttConfig;
 use super::topic::TopicTemplate;
-use crate::secret;
+use crate::sinks::SinkError;
 use crate::sinks::payload::{Acknowledge, Form, Format};
-use crate::sinks::{SinkError, tls};
+use crate::{secret, tls};
 
 /// A connection that does not come about within this time has failed.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);

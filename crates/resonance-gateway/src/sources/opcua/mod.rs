@@ -4,13 +4,10 @@
 //! user refuse a message, and after a reconnect it may stay silent. So only its secure channel
 //! is used; sessions ([`connect`]), subscriptions and the publish loop are here.
 
-mod backoff;
 mod checkup;
 pub mod config;
 mod connect;
 mod failure;
-mod limiter;
-mod outage;
 mod pki;
 mod publish;
 mod requests;

@@ -17,9 +17,10 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use super::requests::Live;
 use super::sequence::{Sequence, Step, ahead};
-use super::session::{Reader, shifted};
+use super::session::Reader;
 use super::subscriptions::Layout;
 use crate::hub::ingest::{BlockSender, Gap, GapReason};
+use crate::sources::contact::shifted;
 
 /// Blocks that must be free before the machine is asked for more.
 const BLOCKS_FREE: usize = 32;
@@ -224,10 +225,10 @@ fn tell_lost(
         of_it.filter(|(item, _)| item.subscription == number).map(|(_, p)| p.point).collect()
     };
     let from = layout.subscriptions[number].complete.min(received);
-    let offset_us = reader.unpacker.clock_offset_us();
+    let offset_us = reader.unpacker.outlet.clock_offset_us();
     let (from, to) = (shifted(from, offset_us), shifted(received, offset_us));
     let gap = Gap { points, from, to, reason: GapReason::SequenceGap };
-    reader.unpacker.gap(gap, out);
+    reader.unpacker.outlet.gap(gap, out);
 }
 
 /// Hands the values of a message over.

@@ -7,37 +7,30 @@ use std::time::Duration;
 
 use opcua::types::{Error, StatusCode};
 use resonance_opcua::value::status_from_ua;
-use resonance_plant::{Code, Event, Status, Timestamp, Value};
+use resonance_plant::{Code, Status, Timestamp, Value};
 use tokio::time::Instant;
 
 use super::OpcUaConfig;
-use super::backoff::{Backoff, STEADY, random};
 use super::checkup::{ServerTimes, server_times};
 use super::config::{SecurityMode, SecurityPolicy};
 use super::connect::{NotResumed, SESSION_KEPT, Session, connect, resume};
 use super::failure::Failure;
-use super::limiter::Limiter;
-use super::outage::Outage;
 use super::publish::receive;
 use super::requests::Live;
 use super::rounds::Rounds;
 use super::subscriptions::{Layout, subscribe};
 use super::unpack::Unpacker;
-use crate::hub::ingest::{BlockSender, Gap, SessionState};
-use crate::sources::{Link, Source, SourceError, Stop};
+use crate::hub::ingest::BlockSender;
+use crate::sources::backoff::{Backoff, STEADY, random};
+use crate::sources::contact::Contact;
+use crate::sources::{Link, Source, SourceError, Stop, told};
 use crate::status::Connection;
-
-/// A machine's clock that is off by more is told of, microseconds.
-const CLOCK_OFFSET_US_MAX: i64 = 1_000_000;
 
 /// Connections that handed nothing over before their session is given up for a new one.
 const FRUITLESS_MAX: u32 = 3;
 
 /// How long to wait for the machine's goodbye when told to stop.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// While the ring to the hub is full of notes, how long until the next try.
-const NOTE_RETRY: Duration = Duration::from_millis(2);
 
 /// An OPC UA client.
 #[derive(Debug)]
@@ -98,32 +91,16 @@ fn check(config: &OpcUaConfig) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// Ends when the source is told to stop, or whoever would tell is gone.
-async fn told(stop: &mut Stop) {
-    // An error means that the sender is gone: nobody is left to run for.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
 /// What outlives a session.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) config: Arc<OpcUaConfig>,
     pub(super) link: Link,
     pub(super) unpacker: Unpacker,
-    outage: Outage,
+    contact: Contact,
     backoff: Backoff,
-    limiter: Limiter,
-    /// What was last told of the connection, so that each attempt is not told anew.
-    told: Option<Code>,
-    alive: bool,
-    connected_once: bool,
-    clock_off: bool,
-    /// The session at hand went on over a new connection and was not heard yet.
-    resumed: bool,
     /// A message was handed over, all or part of it, since the connection was made.
     pub(super) progressed: bool,
-    /// The offset of the machine's clock when it was last heard, microseconds.
-    heard_offset_us: i64,
 }
 
 /// A session whose connection may be lost.
@@ -141,18 +118,11 @@ impl Reader {
     fn new(config: OpcUaConfig, link: Link) -> Self {
         Self {
             unpacker: Unpacker::new(&link, config.time),
+            contact: Contact::new(&link, &config.url),
             backoff: Backoff::new(Duration::from_millis(u64::from(config.backoff_ms_max.max(1)))),
             config: Arc::new(config),
             link,
-            outage: Outage::default(),
-            limiter: Limiter::default(),
-            told: None,
-            alive: false,
-            connected_once: false,
-            clock_off: false,
-            resumed: false,
             progressed: false,
-            heard_offset_us: 0,
         }
     }
 
@@ -181,7 +151,7 @@ impl Reader {
                 }
                 Err(failure) => failure,
             };
-            let delivered = self.failed(&failure, out).await;
+            let delivered = self.contact.failed(&failure, out).await;
             if delivered && began.elapsed() >= STEADY {
                 self.backoff.reset();
                 if kept.is_some() {
@@ -225,7 +195,7 @@ impl Reader {
 
     /// Uses a session until it ends.
     async fn serve(&mut self, live: &Arc<Live>, kept: &mut Kept, out: &mut BlockSender) -> Failure {
-        self.resumed = kept.layout.is_some();
+        self.contact.goes_on(kept.layout.is_some());
         let mut layout = match kept.layout.take() {
             Some(layout) => layout,
             None => match self.subscribed(live, out).await {
@@ -238,7 +208,7 @@ impl Reader {
         let failure = receive(live, &mut layout, self, out).await;
         let partial = layout.subscriptions.iter().filter(|subscription| !subscription.is_whole);
         if let Some(complete) = partial.map(|subscription| subscription.complete).min() {
-            self.outage.incomplete_since(complete);
+            self.contact.incomplete_since(complete);
         }
         (kept.layout, kept.lost) = (Some(layout), Instant::now());
         failure
@@ -277,84 +247,17 @@ impl Reader {
 
     /// The machine sent a message: an outage, if there was one, is over.
     pub(super) async fn heard(&mut self, out: &mut BlockSender) -> Timestamp {
-        let now = self.link.clock.now();
-        self.link.counters.last_message.set(now.nanos());
-        if self.resumed {
-            self.outage.forget();
-        }
-        let missing = self.outage.heard(now);
-        let offset_us = self.unpacker.clock_offset_us();
-        let offset_before_us = std::mem::replace(&mut self.heard_offset_us, offset_us);
-        if self.alive {
-            return now;
-        }
-        if let Some(missing) = missing {
-            // Should the machine's clock have been set meanwhile, either reading is missing.
-            let [before, after] = [offset_before_us, offset_us].map(|us| shifted(missing.from, us));
-            let (from, to) = (before.min(after), shifted(missing.to, offset_us));
-            let gap = Gap { points: Arc::from([]), from, to, reason: missing.reason };
-            self.unpacker.gap(gap, out);
-        }
-        let resumed = std::mem::take(&mut self.resumed);
-        say(if resumed { SessionState::Resumed } else { SessionState::Alive }, out).await;
-        self.alive = true;
-        if self.connected_once {
-            self.link.counters.reconnects.add(1);
-        }
-        self.connected_once = true;
-        self.told = None;
-        self.link.counters.connection.set(Connection::Connected);
-        let again = if resumed { " again; its session went on" } else { "" };
-        let points = self.link.points.len();
-        let text = format!("{} delivers {points} points{again}", self.config.url);
-        self.tell(Code::SourceConnected, now, text);
-        now
-    }
-
-    /// There is no session, or none any more. Returns whether there was one that delivered.
-    async fn failed(&mut self, failure: &Failure, out: &mut BlockSender) -> bool {
-        self.outage.lost(failure.gap_reason());
-        self.link.counters.connection.set(Connection::Connecting);
-        let delivered = std::mem::take(&mut self.alive);
-        if delivered {
-            say(SessionState::Lost, out).await;
-        }
-        let now = self.link.clock.now();
-        let code = failure.code();
-        // Once an outage, and again when the reason is another, or now and then.
-        let news = self.told != Some(code);
-        if news {
-            self.limiter.forget(code, 0);
-        }
-        if self.limiter.admit(code, 0, now).is_some() || news {
-            self.tell(code, now, format!("{failure}; trying again"));
-        }
-        self.told = Some(code);
-        delivered
+        self.contact.heard(&mut self.unpacker.outlet, out).await
     }
 
     /// The machine's clock and start were asked.
     fn times(&mut self, times: ServerTimes) {
-        let now = self.link.clock.now();
-        if let Some(started) = times.started
-            && self.outage.server_started(started)
-        {
-            let text = format!("{} runs since {started}", self.config.url);
-            self.tell(Code::SourceRestarted, now, text);
+        if let Some(started) = times.started {
+            self.contact.server_started(started);
         }
-        let Some(offset) = times.offset_us else { return };
-        self.link.counters.clock_offset_us.set(offset);
-        let off = offset.saturating_abs() > CLOCK_OFFSET_US_MAX;
-        if off && !self.clock_off {
-            let text = format!(
-                "the machine's clock is {:.3} s {} ours",
-                offset.unsigned_abs() as f64 / 1e6,
-                if offset > 0 { "ahead of" } else { "behind" },
-            );
-            let event = self.event(Code::SourceClockOffset, now, text);
-            self.link.events.record(event.with("offset_us", Value::Int(offset)));
+        if let Some(offset_us) = times.offset_us {
+            self.contact.clock_offset(offset_us);
         }
-        self.clock_off = off;
     }
 
     /// A point's node does not exist, or cannot be monitored.
@@ -367,7 +270,7 @@ impl Reader {
     ) {
         let status = status_from_ua(status);
         let url = &self.config.url;
-        self.unpacker.tell(Code::PointUnknown, index, now, || {
+        self.unpacker.outlet.tell(Code::PointUnknown, index, now, || {
             let text = if status.code() == Status::BAD_NODE_ID_UNKNOWN {
                 format!("{url} has no such node")
             } else {
@@ -375,7 +278,7 @@ impl Reader {
             };
             (text, Value::Empty)
         });
-        self.unpacker.without_value(index, status, now, out).await;
+        self.unpacker.outlet.without_value(index, status, now, out).await;
     }
 
     /// What is looked after besides the values while a session lasts.
@@ -399,28 +302,8 @@ impl Reader {
         }
         for (index, id) in findings.monitored {
             layout.items[index].monitored = Some(id);
-            self.unpacker.forget(Code::PointUnknown, index);
+            self.unpacker.outlet.forget(Code::PointUnknown, index);
         }
-    }
-
-    fn event(&self, code: Code, now: Timestamp, text: String) -> Event {
-        Event::new(now, code, &format!("source/{}", self.link.id), text)
-    }
-
-    fn tell(&self, code: Code, now: Timestamp, text: String) {
-        self.link.events.record(self.event(code, now, text));
-    }
-}
-
-/// A moment of our clock on one that is ahead by so much.
-pub(super) fn shifted(moment: Timestamp, offset_us: i64) -> Timestamp {
-    Timestamp::from_nanos(moment.nanos().saturating_add(offset_us.saturating_mul(1_000)))
-}
-
-/// Tells the hub whether the machine is there; waits while the ring is full of notes.
-async fn say(state: SessionState, out: &mut BlockSender) {
-    while !out.session(state) {
-        tokio::time::sleep(NOTE_RETRY).await;
     }
 }
 

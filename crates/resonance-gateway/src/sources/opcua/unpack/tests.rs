@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use opcua::types::{DateTime, StatusCode};
 use resonance_opcua::value::timestamp_to_ua;
-use resonance_plant::{EventSink, ManualClock};
+use resonance_plant::{Block, EventSink, ManualClock};
 
 use super::*;
 use crate::events::EventLog;
@@ -95,7 +95,7 @@ async fn a_long_message_fills_blocks_and_loses_nothing() {
     let lengths: Vec<usize> = blocks.iter().map(|block| block.len()).collect();
     assert_eq!(lengths, [1024, 1024, 452]);
     assert!(blocks.iter().flat_map(|b| &b.value).copied().eq((0..2_500).map(f64::from)));
-    assert_eq!(bench.unpacker.link.counters.observations.value(), 2_500);
+    assert_eq!(bench.unpacker.outlet.link.counters.observations.value(), 2_500);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn overflow_bits_of_one_message_are_one_gap() {
         reason: GapReason::Overflow,
     };
     assert_eq!(gaps, [expect]);
-    assert_eq!(bench.unpacker.link.counters.overflows.value(), 2);
+    assert_eq!(bench.unpacker.outlet.link.counters.overflows.value(), 2);
 }
 
 #[test]
@@ -163,10 +163,10 @@ async fn a_machine_whose_clock_is_ahead_is_judged_by_its_own_clock() {
     let mut bench = bench(TimeFrom::Source);
     let ahead_ms = 3_600_000;
     bench.take(&[item(0, 1.0, NOW + ahead_ms)]).await;
-    assert_eq!(bench.unpacker.link.counters.times_replaced.value(), 1);
-    bench.unpacker.link.counters.clock_offset_us.set(ahead_ms * 1_000);
+    assert_eq!(bench.unpacker.outlet.link.counters.times_replaced.value(), 1);
+    bench.unpacker.outlet.link.counters.clock_offset_us.set(ahead_ms * 1_000);
     bench.take(&[item(0, 1.0, NOW + ahead_ms)]).await;
-    assert_eq!(bench.unpacker.link.counters.times_replaced.value(), 1);
+    assert_eq!(bench.unpacker.outlet.link.counters.times_replaced.value(), 1);
     assert_eq!(bench.events.recent(10).len(), 1);
 }
 
@@ -177,7 +177,7 @@ async fn the_receive_time_stands_where_it_is_asked_for() {
     timeless.value.source_timestamp = Some(DateTime::null());
     bench.take(&[timeless]).await;
     assert_eq!(bench.blocks()[0].source_time, [NOW * 1_000_000]);
-    assert_eq!(bench.unpacker.link.counters.times_replaced.value(), 0);
+    assert_eq!(bench.unpacker.outlet.link.counters.times_replaced.value(), 0);
 }
 
 #[tokio::test]

@@ -52,14 +52,22 @@ impl Outage {
         self.heard = self.heard.map(|heard| heard.min(moment));
     }
 
+    /// The outage that is open is put down to this. Returns whether one is open.
+    pub(super) fn is_for(&mut self, because: GapReason) -> bool {
+        if let Some((_, reason)) = &mut self.open {
+            *reason = because;
+        }
+        self.open.is_some()
+    }
+
     /// The machine's server says since when it runs. Returns whether it restarted since it was
     /// last asked; the outage that is open is then put down to that.
     pub(super) fn server_started(&mut self, at: Timestamp) -> bool {
         let restarted =
             self.started.is_some_and(|before| at.since(before).saturating_abs() > START_JITTER);
         self.started = Some(at);
-        if restarted && let Some((_, reason)) = &mut self.open {
-            *reason = GapReason::ServerRestart;
+        if restarted {
+            self.is_for(GapReason::ServerRestart);
         }
         restarted
     }

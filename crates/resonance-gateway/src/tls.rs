@@ -1,4 +1,4 @@
-//! Whom sinks trust.
+//! Whom sources and sinks trust as clients.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls_pki_types::pem::PemObject;
 ///
 /// # Errors
 /// What is wrong with the file or the system's store, in words.
-pub(super) fn trusting(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn trusting(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
