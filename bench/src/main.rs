@@ -9,10 +9,12 @@
 //!                                                               HTTP requests
 //! resonance-bench calls HOST:PORT PATH SECONDS CONNECTIONS MESSAGE_FILE...   gRPC calls
 //! resonance-bench echo ANSWER_BYTES                             an empty HTTP server
+//! resonance-bench mtconnect OBSERVATIONS SECONDS FILE           MTConnect documents
 //! ```
 
 mod calls;
 mod echo;
+mod mtconnect;
 mod reads;
 mod requests;
 mod spool;
@@ -24,7 +26,7 @@ use std::time::Duration;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str =
-    "resonance-bench windows | reads | spool | requests | calls | echo; see its source";
+    "resonance-bench windows | reads | spool | requests | calls | echo | mtconnect; see its source";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,6 +62,9 @@ fn run(arguments: &[&str]) -> Result<serde_json::Value, Failure> {
             let messages = messages.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             let duration = Duration::from_secs_f64(seconds.parse()?);
             calls::calls(address, path, &messages, duration, connections.parse()?)
+        }
+        ["mtconnect", observations, seconds, file] => {
+            mtconnect::mtconnect(observations.parse()?, seconds.parse()?, file)
         }
         ["echo", answer_bytes] => echo::echo(answer_bytes.parse()?),
         _ => Err(USAGE.into()),
