@@ -92,6 +92,7 @@ fn point(index: u32) -> SourcePoint {
         path: format!("load.{index}").into(),
         address: format!("ns=2;s=Load.Counters.P{index:05}").into(),
         data_type: DataType::Float64,
+        labels: Arc::default(),
         sampling_ms: None,
         deadband: None,
     }

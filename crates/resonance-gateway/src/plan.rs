@@ -12,6 +12,7 @@ use crate::remote::RemoteConfig;
 use crate::sinks::http::HttpConfig;
 use crate::sinks::mqtt::MqttConfig;
 use crate::sources::SourcePoint;
+use crate::sources::mtconnect::MtconnectConfig;
 use crate::sources::opcua::OpcUaConfig;
 use crate::sources::opcua::config::TimeFrom;
 use crate::spool::When;
@@ -54,6 +55,8 @@ pub struct SourcePlan {
 /// Every kind of source.
 #[derive(Clone, Debug)]
 pub enum SourceKind {
+    /// An MTConnect agent.
+    Mtconnect(MtconnectConfig),
     /// An OPC UA server.
     Opcua(OpcUaConfig),
 }
@@ -62,6 +65,7 @@ impl SourceKind {
     /// Whether observations carry the machine's own time rather than that of their receipt.
     pub fn keeps_machine_time(&self) -> bool {
         match self {
+            Self::Mtconnect(config) => config.time != TimeFrom::Receive,
             Self::Opcua(config) => config.time != TimeFrom::Receive,
         }
     }

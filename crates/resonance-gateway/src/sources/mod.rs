@@ -4,6 +4,7 @@ mod backoff;
 mod contact;
 mod failure;
 mod limiter;
+pub mod mtconnect;
 pub mod opcua;
 mod outage;
 mod outlet;
@@ -44,6 +45,9 @@ pub struct SourcePoint {
     pub address: Arc<str>,
     /// The declared type; another type is refused.
     pub data_type: resonance_plant::DataType,
+    /// The names of the values 0, 1, 2 and so on of a state: where a machine sends words, the
+    /// number is found by them.
+    pub labels: Arc<[Arc<str>]>,
     /// How often the machine samples it, milliseconds; `None`: the source's own default.
     pub sampling_ms: Option<u32>,
     /// Changes smaller than this, in the point's unit, are not reported.
@@ -89,6 +93,7 @@ pub enum SourceError {
 /// The source for a plan.
 pub fn build(plan: &SourcePlan) -> Box<dyn Source> {
     match &plan.kind {
+        SourceKind::Mtconnect(config) => Box::new(mtconnect::MtconnectSource::new(config.clone())),
         SourceKind::Opcua(config) => Box::new(opcua::OpcUaSource::new(config.clone())),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use resonance_plant::{EquipmentClass, definition::OWN_READING};
 
 use super::{CliError, Exit, Format, output};
@@ -18,8 +18,8 @@ pub(crate) enum Command {
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Print a commented plant file to begin with.
-    #[command(after_help = "Example:\n  resonance plant example > plant.toml")]
-    Example,
+    #[command(after_help = EXAMPLE_EXAMPLES)]
+    Example(ExampleArgs),
     /// List the equipment classes, or say what one expects of an asset.
     ///
     /// The classes and their points are Resonance's own reading: the standard's text is not public.
@@ -41,11 +41,29 @@ Examples:
 
 Exit codes: 0 the plant may run, 1 it may not, 2 the file cannot be read";
 
+const EXAMPLE_EXAMPLES: &str = "\
+Examples:
+  resonance plant example > plant.toml
+  resonance plant example --source mtconnect > plant.toml";
+
 const CLASSES_EXAMPLES: &str = "\
 Examples:
   resonance plant classes
   resonance plant classes cnc_machine_tool
   resonance plant classes industrial_robot --format json | jq -r '.point[].semantic_id'";
+
+#[derive(Debug, Args)]
+pub(crate) struct ExampleArgs {
+    /// How the machine is read.
+    #[arg(long, value_name = "TYPE", default_value = "opcua")]
+    source: ExampleSource,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ExampleSource {
+    Opcua,
+    Mtconnect,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct ClassesArgs {
@@ -74,7 +92,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Check(args) => return check(&args),
         Command::Classes(args) => classes(&args)?,
-        Command::Example => output::print(config::EXAMPLE)?,
+        Command::Example(args) => output::print(match args.source {
+            ExampleSource::Opcua => config::EXAMPLE,
+            ExampleSource::Mtconnect => config::EXAMPLE_MTCONNECT,
+        })?,
         Command::Schema => output::print_json(&config::schema::plant_file())?,
     }
     Ok(Exit::Done.into())

@@ -35,6 +35,9 @@ pub(crate) const PLANT_BYTES_MAX: u64 = 32 << 20;
 /// A commented plant file that passes every check but for the model package it names.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");
 
+/// The same for a machine behind an MTConnect agent.
+pub(crate) const EXAMPLE_MTCONNECT: &str = include_str!("example-mtconnect.toml");
+
 /// A plant file's text.
 #[derive(Clone, Debug)]
 pub(crate) struct PlantText {

@@ -81,6 +81,19 @@ pub(super) fn node_id_problem(text: &str) -> Option<String> {
     }
 }
 
+/// Why a text does not name an MTConnect data item, or a part of one.
+pub(super) fn data_item_problem(text: &str) -> Option<String> {
+    let mut steps = text.splitn(3, '#');
+    let id = steps.next().unwrap_or_default();
+    if id.is_empty() || id.chars().any(char::is_whitespace) {
+        return Some("an id has at least one character and no spaces".into());
+    }
+    if id.starts_with("ns=") || id.starts_with("nsu=") {
+        return Some("this is an OPC UA node id".into());
+    }
+    steps.any(str::is_empty).then(|| "a key after # is missing".into())
+}
+
 fn is_guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let hex = |group: &str| group.bytes().all(|b| b.is_ascii_hexdigit());
@@ -98,6 +111,16 @@ fn is_base64(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_items_are_told_from_other_things() {
+        for good in ["x_pos", "vars#R1", "offsets#T1#LENGTH", "offsets#T#1#x"] {
+            assert_eq!(data_item_problem(good), None, "{good}");
+        }
+        for bad in ["", "x pos", "#R1", "vars#", "offsets#T1#", "ns=2;s=Load"] {
+            assert!(data_item_problem(bad).is_some(), "{bad}");
+        }
+    }
 
     #[test]
     fn urls_are_taken_apart() {

@@ -3,7 +3,7 @@
 use resonance_plant::definition::OWN_READING;
 use resonance_plant::{DataType, EquipmentClass, QuantityKind, SemanticId, Unit};
 
-use super::addresses::node_id_problem;
+use super::addresses::{data_item_problem, node_id_problem};
 use super::{Check, Diagnostic, Mistake};
 use crate::config::document::Node;
 
@@ -81,10 +81,10 @@ fn class_is_met(check: &mut Check<'_, '_>, asset: &Node<'_>) {
 
 fn source_exists(check: &mut Check<'_, '_>, table: &Node<'_>) {
     let Some((source, node)) = table.text_at("source") else { return };
-    if check.names.sources.contains(source) {
+    if check.names.sources.contains_key(source) {
         return;
     }
-    let names: Vec<&str> = check.names.sources.iter().copied().collect();
+    let names: Vec<&str> = check.names.sources.keys().copied().collect();
     let nearest = check.out.nearest(source, names.iter().copied());
     let remedy = match names.as_slice() {
         [] => "add a [[source]] with this id".to_owned(),
@@ -107,13 +107,33 @@ fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
         let remedy = "add `source` to the point, or to its asset for all its points";
         check.error(Mistake::MissingKey, &point.place, message, remedy);
     }
-    // Every source is an OPC UA server so far.
-    if let Some((address, node)) = point.text_at("address")
-        && let Some(problem) = node_id_problem(address)
-    {
-        let message = format!("{address:?} is not an OPC UA node id: {problem}");
-        let remedy = "write ns=NUMBER;s=TEXT, ns=NUMBER;i=NUMBER or nsu=URI;s=TEXT, as the machine's \
-                      server names the node";
+    let source = point.text_at("source").or_else(|| asset.text_at("source"));
+    let kind = source.and_then(|(source, _)| check.names.sources.get(source).copied());
+    let Some((address, node)) = point.text_at("address") else { return };
+    let (what, remedy, problem) = match kind {
+        Some("mtconnect") => (
+            "address of an MTConnect data item",
+            "write the data item's id as the agent's /probe has it, id#key or id#row#column",
+            data_item_problem(address),
+        ),
+        _ => (
+            "OPC UA node id",
+            "write ns=NUMBER;s=TEXT, ns=NUMBER;i=NUMBER or nsu=URI;s=TEXT, as the machine's server \
+             names the node",
+            node_id_problem(address),
+        ),
+    };
+    if kind == Some("mtconnect") {
+        for key in ["deadband", "sampling_ms"] {
+            if let Some(set) = point.get(key) {
+                let message = format!("an MTConnect agent cannot be asked for `{key}`");
+                let remedy = "take it away; filters are set in the agent's device model";
+                check.error(Mistake::Contradiction, &set.place, message, remedy);
+            }
+        }
+    }
+    if let Some(problem) = problem {
+        let message = format!("{address:?} is not an {what}: {problem}");
         check.error(Mistake::InvalidValue, &node.place, message, remedy);
     }
 }

@@ -8,8 +8,8 @@ use crate::config::document::Node;
 /// The names of a plant file, for references to them.
 #[derive(Debug, Default)]
 pub(super) struct Names<'d> {
-    /// Sources.
-    pub(super) sources: BTreeSet<&'d str>,
+    /// Sources with their type.
+    pub(super) sources: BTreeMap<&'d str, &'d str>,
     /// Assets with their points.
     pub(super) assets: BTreeMap<&'d str, BTreeSet<&'d str>>,
     /// Deployments with their asset.
@@ -30,7 +30,8 @@ impl<'d> Names<'d> {
         }
         for source in root.list("source") {
             if let Some((id, _)) = source.text_at("id") {
-                names.sources.insert(id);
+                let kind = source.text_at("type").map_or("", |(kind, _)| kind);
+                names.sources.insert(id, kind);
             }
         }
         for deployment in root.list("deployment") {

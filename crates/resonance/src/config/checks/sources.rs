@@ -4,8 +4,59 @@ use super::addresses::Url;
 use super::{Check, Mistake, host_is_loopback};
 use crate::config::document::{Node, userinfo};
 
-/// There is one kind so far, so a source whose `type` is misspelt is checked as that one, too.
+/// A source whose `type` is misspelt is told as such; what else is wrong depends on the type.
 pub(super) fn check(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    match source.text_at("type") {
+        Some(("mtconnect", _)) => mtconnect(check, source),
+        _ => opcua(check, source),
+    }
+}
+
+fn mtconnect(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    let host = url(check, source, &["http", "https"]);
+    check.user_and_password(source);
+    check.file_exists(source, "ca_file");
+    check.at_least_one(
+        source,
+        &[
+            "interval_ms",
+            "heartbeat_ms",
+            "count_max",
+            "document_bytes_max",
+            "silence_ms_max",
+            "backoff_ms_max",
+            "request_timeout_ms",
+        ],
+    );
+    let plain = source.text_at("url").is_some_and(|(url, _)| url.starts_with("http://"));
+    if plain && let Some(ca) = source.get("ca_file") {
+        let remedy = "use https://, or take it away";
+        check.error(Mistake::Contradiction, &ca.place, "`ca_file` is for https://", remedy);
+    }
+    if plain
+        && !host.is_none_or(host_is_loopback)
+        && let Some(password) = source.get("password")
+    {
+        let message = "the password would cross the network unprotected";
+        check.error(Mistake::WeakSecurity, &password.place, message, "use https://");
+    }
+    let milliseconds = |key: &str, default: i128| {
+        source.get(key).and_then(|node| node.integer()).unwrap_or(default)
+    };
+    let speaks = milliseconds("heartbeat_ms", 5_000).max(milliseconds("interval_ms", 100));
+    let silence = milliseconds("silence_ms_max", 15_000);
+    if silence > 0 && silence <= speaks {
+        let keys = ["silence_ms_max", "heartbeat_ms", "interval_ms"];
+        let place = keys.iter().find_map(|key| source.get(key));
+        let place = place.map_or_else(|| source.place.clone(), |node| node.place.clone());
+        let message =
+            format!("silence_ms_max is {silence}, but a quiet agent speaks only every {speaks} ms");
+        let remedy = "write several times heartbeat_ms";
+        check.error(Mistake::Contradiction, &place, message, remedy);
+    }
+}
+
+fn opcua(check: &mut Check<'_, '_>, source: &Node<'_>) {
     let host = url(check, source, &["opc.tcp"]);
     security(check, source);
     check.user_and_password(source);

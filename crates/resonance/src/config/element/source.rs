@@ -1,5 +1,6 @@
 //! `[[source]]`.
 
+use resonance_gateway::sources::mtconnect::MtconnectConfig;
 use resonance_gateway::sources::opcua::OpcUaConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,6 +11,8 @@ use super::Named;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Source {
+    /// An MTConnect agent.
+    Mtconnect(Named<MtconnectConfig>),
     /// An OPC UA server.
     Opcua(Named<OpcUaConfig>),
 }
@@ -18,6 +21,7 @@ impl Source {
     /// The name in the plant file.
     pub(crate) fn id(&self) -> &str {
         match self {
+            Self::Mtconnect(named) => &named.id,
             Self::Opcua(named) => &named.id,
         }
     }

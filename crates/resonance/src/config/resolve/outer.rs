@@ -20,6 +20,14 @@ impl Resolver<'_, '_> {
         let mut plans = Vec::new();
         for (at, source) in self.file.sources.iter().enumerate() {
             let kind = match source {
+                Source::Mtconnect(named) => {
+                    let mut config = named.config.clone();
+                    self.secret_exists("source", at, config.password.as_mut());
+                    config.ca_file = config
+                        .ca_file
+                        .map(|file| self.folder_of(Path::new(&file)).display().to_string());
+                    SourceKind::Mtconnect(config)
+                }
                 Source::Opcua(named) => {
                     let mut config = named.config.clone();
                     self.secret_exists("source", at, "password", config.password.as_mut());

@@ -32,7 +32,9 @@ impl Resolver<'_, '_> {
                 description: asset.description.as_str().into(),
             });
             for point in &asset.points {
-                let Some(index) = self.add(point_of(at, point)) else { return by_source };
+                let made = point_of(at, point);
+                let labels = Arc::clone(&made.labels);
+                let Some(index) = self.add(made) else { return by_source };
                 if let Some(ms) = point.max_age_ms {
                     self.max_age.insert(index, Duration::from_millis(ms.into()));
                 }
@@ -44,6 +46,7 @@ impl Resolver<'_, '_> {
                         path: format!("{}.{}", asset.id, point.name).into(),
                         address: point.address.as_str().into(),
                         data_type: point.data_type,
+                        labels: Arc::clone(&labels),
                         sampling_ms: point.sampling_ms,
                         deadband: point.deadband,
                     });

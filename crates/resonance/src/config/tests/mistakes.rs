@@ -170,6 +170,37 @@ fn sources() {
     );
 }
 
+/// The sound file with an MTConnect agent instead of the OPC UA server.
+fn with_agent() -> String {
+    SOUND
+        .replace("type = \"opcua\"", "type = \"mtconnect\"")
+        .replace("opc.tcp://127.0.0.1:4840", "http://127.0.0.1:5000")
+        .replace("ns=2;s=Load", "s_load")
+        .replace("ns=2;i=7", "vars#R7")
+}
+
+#[test]
+fn mtconnect_sources() {
+    let sound = with_agent();
+    assert_eq!(checked(&sound).render(false), "");
+    let add = |line: &str| sound.replacen("5000\"", &format!("5000\"\n{line}"), 1);
+    let case = |line: &str, mistake, offending: &str| {
+        check_text(&add(line), mistake, offending, None);
+    };
+    case("interval_ms = 0", M::OutOfBounds, "0");
+    case("silence_ms_max = 5000", M::Contradiction, "5000");
+    case("heartbeat_ms = 15000", M::Contradiction, "15000");
+    case("user = \"me\"", M::Contradiction, "\"me\"");
+    let deadband = sound.replace("range = [0, 20]", "range = [0, 20]\ndeadband = 0.5");
+    check_text(&deadband, M::Contradiction, "0.5", None);
+    let node = sound.replace("s_load", "ns=2;s=Load");
+    check_text(&node, M::InvalidValue, "\"ns=2;s=Load\"", None);
+    let scheme = sound.replace("http://127.0.0.1:5000", "opc.tcp://127.0.0.1:4840");
+    check_text(&scheme, M::InvalidValue, "\"opc.tcp://127.0.0.1:4840\"", None);
+    let far = add("user = \"me\"\npassword = \"env:PATH\"").replace("127.0.0.1:5000", "mill:5000");
+    check_text(&far, M::WeakSecurity, "\"env:PATH\"", None);
+}
+
 #[test]
 fn sinks() {
     check("mqtt://127.0.0.1", "http://127.0.0.1", M::InvalidValue, "\"http://127.0.0.1\"", None);

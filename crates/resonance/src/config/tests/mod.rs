@@ -72,26 +72,27 @@ fn checked(text: &str) -> Report {
     PlantText::from_memory(&crate_folder().join("plant.toml"), text).plan(Purpose::Check).1
 }
 
-/// The example, with the lines that are commented out taken in.
-fn example_in_full() -> String {
+/// An example, with the lines that are commented out taken in.
+fn in_full(example: &str) -> String {
     let taken_in = |line: &str| {
         let rest = line.strip_prefix('#')?;
         rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()).then(|| rest.to_owned())
     };
-    EXAMPLE.lines().map(|line| taken_in(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+    example.lines().map(|line| taken_in(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
 #[test]
 fn the_sound_file_and_the_example_are_valid() {
     assert_eq!(checked(SOUND).render(false), "");
     assert_eq!(checked(EXAMPLE).render(false), "");
+    assert_eq!(checked(EXAMPLE_MTCONNECT).render(false), "");
 }
 
 /// The example as a user has it after taking every `#` away, beside the packages it names.
 #[test]
 fn the_example_with_all_its_options_is_valid_too() {
     let models = crate_folder().join("../../models");
-    let text = example_in_full();
+    let text = in_full(EXAMPLE);
     assert!(text.contains("\n[[deployment]]\n") && text.contains("\ndrop = \"oldest\"\n"));
     let plant = PlantText::from_memory(&models.join("../plant.toml"), text.as_str());
     let (plan, report) = plant.plan(Purpose::Run);
@@ -109,6 +110,22 @@ fn the_example_with_all_its_options_is_valid_too() {
         format!("{:?}{:?}", plan.sources[0].kind, plan.servers),
         format!("{:?}{:?}", defaults.sources[0].kind, defaults.servers)
     );
+}
+
+#[test]
+fn the_example_for_mtconnect_binds_the_same_model() {
+    let models = crate_folder().join("../../models");
+    let plant = |text: String| {
+        let (plan, report) =
+            PlantText::from_memory(&models.join("../plant.toml"), text).plan(Purpose::Run);
+        plan.unwrap_or_else(|| panic!("{}", report.render(false)))
+    };
+    let full = plant(in_full(EXAMPLE_MTCONNECT));
+    assert_eq!(full.deployments[0].bindings.len(), 10);
+    assert_eq!(full.sources[0].points.len(), 12);
+    let short = plant(EXAMPLE_MTCONNECT.to_owned());
+    let kind = |plan: &Plan| format!("{:?}", plan.sources[0].kind);
+    assert_eq!(kind(&full), kind(&short), "what is commented out shows the default");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::needs::shared;
 use crate::peers::{Peer, python};
 
 /// The schemas, in the shared data.
-const SCHEMAS: &str = "reference/mtconnect-xsd";
+pub const SCHEMAS: &str = "reference/mtconnect-xsd";
 
 /// Long enough to load five sets of schemas on a busy computer.
 const DEADLINE: Duration = Duration::from_secs(120);

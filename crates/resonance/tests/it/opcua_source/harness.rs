@@ -50,6 +50,7 @@ pub fn points(points: &[(&str, DataType)]) -> Arc<[SourcePoint]> {
             path: format!("mill.{}", name.to_lowercase()).into(),
             address: format!("ns=2;s={name}").into(),
             data_type: *data_type,
+            labels: Arc::default(),
             sampling_ms: None,
             deadband: None,
         })
@@ -80,6 +81,11 @@ impl Running {
         points: Arc<[SourcePoint]>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        Self::of(Box::new(OpcUaSource::new(config)), points, clock)
+    }
+
+    /// Starts a source of any kind.
+    pub fn of(source: Box<dyn Source>, points: Arc<[SourcePoint]>, clock: Arc<dyn Clock>) -> Self {
         let (sender, receiver) = channel(Waker::default());
         let (events, counters) = (Arc::new(EventLog::in_memory()), Arc::default());
         let link = Link {
@@ -91,7 +97,6 @@ impl Running {
         };
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let thread = std::thread::spawn(move || {
-            let source = Box::new(OpcUaSource::new(config));
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()

@@ -1,7 +1,7 @@
 //! The OPC UA source against asyncua as machine, and against networks that misbehave.
 
 mod faults;
-mod harness;
+pub mod harness;
 mod losses;
 mod resume;
 mod scale;

@@ -17,6 +17,7 @@ pub fn counters(count: u32) -> Arc<[SourcePoint]> {
             path: format!("load.{index}").into(),
             address: format!("nsu=urn:resonance:simulate;s=Load.Counters.P{index:05}").into(),
             data_type: DataType::Float64,
+            labels: Arc::default(),
             sampling_ms: None,
             deadband: None,
         })

@@ -27,6 +27,7 @@ fn bench(time: TimeFrom) -> Bench {
         path: format!("mill.p{index}").into(),
         address: format!("ns=1;i={index}").into(),
         data_type: DataType::Float64,
+        labels: Arc::default(),
         sampling_ms: None,
         deadband: None,
     };

@@ -1,0 +1,286 @@
+//! HTTP/1.1 to an agent: whole documents within a bound, and a stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+
+use super::config::MtconnectConfig;
+use crate::secret;
+use crate::sources::failure::Failure;
+use crate::tls;
+
+/// The agent's address, taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct Agent {
+    url: String,
+    host: String,
+    port: u16,
+    /// Before `/probe`; no slash at its end.
+    path: String,
+    authority: String,
+    tls: Option<Arc<ClientConfig>>,
+    timeout: Duration,
+    bytes_max: usize,
+}
+
+/// An answer under way; its connection ends when it is dropped.
+pub(super) struct Answer {
+    response: Response<Incoming>,
+    _connection: Connection,
+}
+
+struct Connection(AbortHandle);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Agent {
+    /// From the configuration; errors name the key and what is wrong with it.
+    pub(super) fn new(config: &MtconnectConfig) -> Result<Self, (&'static str, String)> {
+        let form = || {
+            let text = "write http://host:port or https://host:port, with the agent's path if any";
+            ("url", text.to_owned())
+        };
+        let uri: Uri = config.url.parse().map_err(|_| form())?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(form());
+        };
+        let encrypted = match scheme {
+            "http" => false,
+            "https" => true,
+            _ => return Err(form()),
+        };
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return Err(("url", "user, password and query do not belong into the url".into()));
+        }
+        if config.ca_file.is_some() && !encrypted {
+            return Err(("ca_file", "only https:// uses certificates; change the url".into()));
+        }
+        let tls = match encrypted {
+            true => {
+                let trusted = tls::trusting(config.ca_file.as_deref());
+                Some(trusted.map_err(|problem| ("ca_file", problem))?)
+            }
+            false => None,
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let is_here = host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        if config.password.is_some() && !encrypted && !is_here {
+            let text = "the password would cross the network unprotected; use https://";
+            return Err(("password", text.into()));
+        }
+        if config.password.is_some() && config.user.is_none() {
+            return Err(("password", "a password needs a user".into()));
+        }
+        if config.silence_ms_max <= config.heartbeat_ms.max(config.interval_ms) {
+            let text = "it must be longer than interval_ms and heartbeat_ms";
+            return Err(("silence_ms_max", text.into()));
+        }
+        Ok(Self {
+            url: config.url.clone(),
+            port: authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 }),
+            path: uri.path().trim_end_matches('/').to_owned(),
+            authority: authority.as_str().to_owned(),
+            host,
+            tls,
+            timeout: Duration::from_millis(config.request_timeout_ms.into()),
+            bytes_max: config.document_bytes_max as usize,
+        })
+    }
+
+    /// A whole document: its bytes, whatever the status, since refusals are documents too.
+    pub(super) async fn document(
+        &self,
+        config: &MtconnectConfig,
+        target: &str,
+    ) -> Result<Vec<u8>, Failure> {
+        self.ask(config, target).await?.whole(self, target).await
+    }
+
+    /// The answer to a request, its headers read.
+    pub(super) async fn ask(
+        &self,
+        config: &MtconnectConfig,
+        target: &str,
+    ) -> Result<Answer, Failure> {
+        let asked = self.request(config, target);
+        let answer = tokio::time::timeout(self.timeout, asked)
+            .await
+            .map_err(|_| self.late(target, self.timeout))??;
+        let status = answer.response.status();
+        if matches!(status.as_u16(), 401 | 403) {
+            return Err(Failure::Refused(format!(
+                "{}{target}: {status}; check user and password",
+                self.url
+            )));
+        }
+        let announced = hyper::body::Body::size_hint(answer.response.body()).exact();
+        if announced.is_some_and(|size| size > self.bytes_max as u64) {
+            return Err(self.too_large(target));
+        }
+        Ok(answer)
+    }
+
+    async fn request(&self, config: &MtconnectConfig, target: &str) -> Result<Answer, Failure> {
+        let io = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) =
+            http1::handshake::<_, Empty<Bytes>>(io).await.map_err(|e| self.lost(target, &e))?;
+        let running = Connection(tokio::spawn(connection).abort_handle());
+        let mut request = Request::get(format!("{}{target}", self.path))
+            .header(HOST, &self.authority)
+            .header(ACCEPT, "text/xml, application/xml, multipart/x-mixed-replace");
+        if let Some(header) = authorization(config)? {
+            request = request.header(AUTHORIZATION, header);
+        }
+        let request = request.body(Empty::new()).map_err(|error| {
+            Failure::Refused(format!("{}{target} cannot be asked for: {error}", self.url))
+        })?;
+        let response = sender.send_request(request).await.map_err(|e| self.lost(target, &e))?;
+        Ok(Answer { response, _connection: running })
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
+        let unreachable = |error: std::io::Error| {
+            Failure::Unreachable(format!("{}: {error}; does the agent run?", self.url))
+        };
+        let stream =
+            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let name = ServerName::try_from(self.host.clone()).map_err(|_| {
+            Failure::Refused(format!("{}: no certificate can be about this host", self.url))
+        })?;
+        let secured = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
+        let secured = secured.map_err(|error| {
+            Failure::Untrusted(format!(
+                "{}: {error}; name the authority of its certificate with ca_file",
+                self.url
+            ))
+        })?;
+        Ok(Box::new(secured))
+    }
+
+    fn lost(&self, target: &str, error: &hyper::Error) -> Failure {
+        let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let why = if why.is_empty() { error.to_string() } else { format!("{error}: {why}") };
+        Failure::Unreachable(format!("{}{target}: {why}", self.url))
+    }
+
+    fn late(&self, target: &str, limit: Duration) -> Failure {
+        Failure::Unreachable(format!("{}{target}: no answer in {limit:?}", self.url))
+    }
+
+    fn too_large(&self, target: &str) -> Failure {
+        Failure::Refused(format!(
+            "{}{target}: a document longer than the {} bytes allowed; raise document_bytes_max if \
+             the agent is that large",
+            self.url, self.bytes_max
+        ))
+    }
+}
+
+impl Answer {
+    pub(super) fn content_type(&self) -> &str {
+        let header = self.response.headers().get(CONTENT_TYPE);
+        header.and_then(|header| header.to_str().ok()).unwrap_or_default()
+    }
+
+    /// All of it, within the agent's bound.
+    pub(super) async fn whole(self, agent: &Agent, target: &str) -> Result<Vec<u8>, Failure> {
+        let Self { response, _connection } = self;
+        let (mut bytes, mut body) = (Vec::new(), response.into_body());
+        let read = async {
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| agent.lost(target, &error))?;
+                let Some(data) = frame.data_ref() else { continue };
+                if bytes.len() + data.len() > agent.bytes_max {
+                    return Err(agent.too_large(target));
+                }
+                bytes.extend_from_slice(data);
+            }
+            Ok(bytes)
+        };
+        // A large document may take a while; a stuck one may not.
+        let limit = agent.timeout * 3;
+        tokio::time::timeout(limit, read).await.map_err(|_| agent.late(target, limit))?
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(super) async fn bytes(&mut self) -> Result<Option<Bytes>, String> {
+        while let Some(frame) = self.response.body_mut().frame().await {
+            match frame.map(hyper::body::Frame::into_data) {
+                Ok(Ok(data)) => return Ok(Some(data)),
+                // Trailers.
+                Ok(Err(_)) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Read anew for each request, so that a changed secret takes effect.
+fn authorization(config: &MtconnectConfig) -> Result<Option<HeaderValue>, Failure> {
+    let Some(user) = &config.user else { return Ok(None) };
+    let password = config.password.as_ref().map(secret::read).transpose();
+    let password = password.map_err(|error| Failure::Refused(format!("password: {error}")))?;
+    let pair = format!("{user}:{}", password.unwrap_or_default());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+    let mut header = HeaderValue::try_from(format!("Basic {encoded}"))
+        .map_err(|_| Failure::Refused("user and password cannot be sent".into()))?;
+    header.set_sensitive(true);
+    Ok(Some(header))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(toml: &str) -> Option<(&'static str, String)> {
+        Agent::new(&toml::from_str(toml).unwrap()).err()
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_work_is_refused_by_its_key() {
+        for good in [
+            "url = 'http://mill:5000'",
+            "url = 'http://[::1]/agent/'\nuser = 'a'\npassword = 'env:P'",
+        ] {
+            assert_eq!(problem(good), None, "{good}");
+        }
+        for (key, wrong) in [
+            ("url", "url = 'mill:5000'"),
+            ("url", "url = 'opc.tcp://mill:4840'"),
+            ("url", "url = 'http://user:secret@mill'"),
+            ("url", "url = 'http://mill/?x=1'"),
+            ("ca_file", "url = 'http://mill'\nca_file = 'ca.pem'"),
+            ("ca_file", "url = 'https://mill'\nca_file = '/nowhere.pem'"),
+            ("password", "url = 'http://mill'\nuser = 'a'\npassword = 'env:P'"),
+            ("password", "url = 'http://127.0.0.1'\npassword = 'env:P'"),
+            ("silence_ms_max", "url = 'http://mill'\nheartbeat_ms = 15000"),
+        ] {
+            assert_eq!(problem(wrong).map(|(key, _)| key), Some(key), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Reads an MTConnect agent: `probe`, then `current`, then the endless `sample` from there on.
+//!
+//! Sequence numbers make the stream whole: after a cut it goes on where it ended, and what the
+//! agent's buffer no longer has, or an agent that restarted never had, is a gap and a new
+//! `current`. The codec is in `resonance_wire::mtconnect`.
+
+pub mod config;
+mod http;
+mod layout;
+mod sequence;
+mod session;
+mod values;
+
+pub use config::MtconnectConfig;
+pub use session::MtconnectSource;
