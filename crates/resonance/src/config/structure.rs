@@ -148,10 +148,13 @@ impl<'s> Walk<'s, '_> {
                 stated.text()
             }
         };
-        // Where there is but one kind, the other keys are checked even if it is misspelt.
-        let found = kinds.iter().find(|(name, _)| Some(*name) == kind);
+        // Where it is misspelt, the other keys are checked as those of the kind that is meant.
+        let is = |wanted: &str| kinds.iter().find(|(name, _)| *name == wanted);
+        let meant = kind.and_then(|kind| {
+            is(kind).or_else(|| is(self.out.nearest(kind, names.iter().copied())?))
+        });
         let only = (kinds.len() == 1).then(|| kinds.first()).flatten();
-        if let Some((_, schema)) = found.or(only) {
+        if let Some((_, schema)) = meant.or(only) {
             self.table(schema, node, Some(tag));
         }
     }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Diagnostic, Diagnostics, Mistake};
+use super::{Diagnostic, Diagnostics, Mistake, sources};
 use crate::config::document::Node;
 
 /// The names of a plant file, for references to them.
 #[derive(Debug, Default)]
 pub(super) struct Names<'d> {
     /// Sources with their type.
-    pub(super) sources: BTreeMap<&'d str, &'d str>,
+    pub(super) sources: BTreeMap<&'d str, &'static str>,
     /// Assets with their points.
     pub(super) assets: BTreeMap<&'d str, BTreeSet<&'d str>>,
     /// Deployments with their asset.
@@ -30,8 +30,7 @@ impl<'d> Names<'d> {
         }
         for source in root.list("source") {
             if let Some((id, _)) = source.text_at("id") {
-                let kind = source.text_at("type").map_or("", |(kind, _)| kind);
-                names.sources.insert(id, kind);
+                names.sources.insert(id, sources::kind_of(&source));
             }
         }
         for deployment in root.list("deployment") {

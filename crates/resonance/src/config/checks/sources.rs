@@ -4,11 +4,22 @@ use super::addresses::Url;
 use super::{Check, Mistake, host_is_loopback};
 use crate::config::document::{Node, userinfo};
 
-/// A source whose `type` is misspelt is told as such; what else is wrong depends on the type.
 pub(super) fn check(check: &mut Check<'_, '_>, source: &Node<'_>) {
-    match source.text_at("type") {
-        Some(("mtconnect", _)) => mtconnect(check, source),
+    match kind_of(source) {
+        "mtconnect" => mtconnect(check, source),
         _ => opcua(check, source),
+    }
+}
+
+/// A source's type; of one whose type is missing or misspelt, which is told elsewhere, the type
+/// that goes with its URL.
+pub(super) fn kind_of<'d>(source: &Node<'d>) -> &'static str {
+    let speaks_http = || source.text_at("url").is_some_and(|(url, _)| url.starts_with("http"));
+    match source.text_at("type") {
+        Some(("mtconnect", _)) => "mtconnect",
+        Some(("opcua", _)) => "opcua",
+        _ if speaks_http() => "mtconnect",
+        _ => "opcua",
     }
 }
 

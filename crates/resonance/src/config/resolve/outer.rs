@@ -22,10 +22,8 @@ impl Resolver<'_, '_> {
             let kind = match source {
                 Source::Mtconnect(named) => {
                     let mut config = named.config.clone();
-                    self.secret_exists("source", at, config.password.as_mut());
-                    config.ca_file = config
-                        .ca_file
-                        .map(|file| self.folder_of(Path::new(&file)).display().to_string());
+                    self.secret_exists("source", at, "password", config.password.as_mut());
+                    config.ca_file = config.ca_file.map(|file| self.file_of(&file));
                     SourceKind::Mtconnect(config)
                 }
                 Source::Opcua(named) => {

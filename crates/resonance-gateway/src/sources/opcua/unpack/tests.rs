@@ -192,6 +192,6 @@ async fn the_time_is_the_one_that_is_asked_for() {
         bench.take(&[item]).await;
         let times: Vec<_> = bench.blocks().iter().flat_map(|b| b.source_time.to_vec()).collect();
         assert_eq!(times, [Timestamp::from_millis(expected).nanos()], "{time:?}");
-        assert_eq!(bench.unpacker.link.counters.times_replaced.value(), 0, "{time:?}");
+        assert_eq!(bench.unpacker.outlet.link.counters.times_replaced.value(), 0, "{time:?}");
     }
 }
