@@ -50,12 +50,12 @@ async fn an_independent_agent_is_read_in_each_version() {
         say("state", json!({"text": "Größe < 5 & \"offen\""}));
         source.value(1, Value::Text("Größe < 5 & \"offen\"".into())).await;
         say("alarm", json!({"level": "Warning", "code": "7"}));
-        source.value(2, Value::Uint(1)).await;
+        source.value(2, Value::Int(1)).await;
         say("alarm", json!({"level": "Fault", "code": "8"}));
-        source.value(2, Value::Uint(2)).await;
+        source.value(2, Value::Int(2)).await;
         source.forget();
         say("alarm", json!({"level": "Normal", "code": "8"}));
-        source.value(2, Value::Uint(1)).await;
+        source.value(2, Value::Int(1)).await;
         say("wave", json!({"series": [1.0, -2.5, 3e-3], "rate": 1000}));
         source.value(3, Value::Floats([1.0, -2.5, 3e-3].into())).await;
         say("vars", json!({"entries": {"R1": "5.5", "R2": "x"}}));

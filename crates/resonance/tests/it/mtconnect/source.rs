@@ -36,7 +36,7 @@ async fn state_then_stream_with_time_status_and_conditions_as_sets() {
         let (time, status) = source.value(0, Value::Float(1.5)).await;
         assert_eq!((time, status), (at, Status::GOOD), "{version}");
         source.value(1, Value::Text("ACTIVE".into())).await;
-        source.value(2, Value::Uint(0)).await;
+        source.value(2, Value::Int(0)).await;
         source.value(3, Value::Text("Normal".into())).await;
         source.status(4, Status::BAD_NO_COMMUNICATION).await;
         source.status(5, Status::BAD_NODE_ID_UNKNOWN).await;
@@ -45,13 +45,13 @@ async fn state_then_stream_with_time_status_and_conditions_as_sets() {
         source.event(Code::SourceConnected).await;
 
         agent.observe("s_temp_cond", condition(Level::Warning, "W1"));
-        source.value(2, Value::Uint(1)).await;
+        source.value(2, Value::Int(1)).await;
         agent.observe("s_temp_cond", condition(Level::Fault, "F2"));
-        source.value(2, Value::Uint(2)).await;
+        source.value(2, Value::Int(2)).await;
         source.value(3, Value::Text("Fault F2: bearing; Warning W1: bearing".into())).await;
         source.forget();
         agent.observe("s_temp_cond", condition(Level::Normal, "F2"));
-        source.value(2, Value::Uint(1)).await;
+        source.value(2, Value::Int(1)).await;
         agent.observe(
             "s_temp_cond",
             Said::Condition {
