@@ -40,6 +40,8 @@ pub struct Deployment {
     pub overrun: bool,
     /// What the results said last when there was no answer; told once, not at every trigger.
     pub told: Option<Status>,
+    /// When its last answer turns stale; `None` where it did, or is none.
+    pub stale_at: Option<Timestamp>,
     inputs: Vec<BoundFeature>,
     /// The point whose change triggers it; `None`: its inputs do, or the clock.
     event: Option<PointIndex>,
@@ -55,6 +57,17 @@ struct BoundFeature {
     tensor: usize,
     feature: usize,
     max_age: Option<Duration>,
+}
+
+/// Where a window ends.
+#[derive(Clone, Copy, Debug)]
+struct WindowEnd {
+    /// The newest source time among the inputs.
+    at: Timestamp,
+    /// Whose it is, and so on which clock.
+    point: PointIndex,
+    /// When the observation that triggered was received.
+    received: Timestamp,
 }
 
 /// Whether a row could be gathered.
@@ -121,6 +134,7 @@ impl Deployment {
             slow: 0,
             overrun: false,
             told: None,
+            stale_at: None,
             inputs,
             event: match plan.trigger {
                 Trigger::Event(point) => Some(point),
@@ -179,16 +193,21 @@ impl Deployment {
         self.write_row(hub, lane, end)
     }
 
-    /// Checks that every input was observed, is fresh, and has its machine. Returns the end of the
-    /// window and when the observation that triggered was received.
+    /// Checks that every input was observed, is fresh, and has its machine.
     fn check_inputs(
         &self,
         hub: &Hub,
         occasion: Occasion,
         now: Timestamp,
-    ) -> Result<(Timestamp, Timestamp), Readiness> {
-        let is_timed = occasion == Occasion::Timed;
-        let (mut end, mut received) = (None::<Timestamp>, Timestamp::from_nanos(i64::MIN));
+    ) -> Result<WindowEnd, Readiness> {
+        let event = self.event.and_then(|point| Some((point, hub.values().slot(point)?)));
+        // Until when, on our clock, inputs that did not change are known to hold.
+        let held_until = match (occasion, event) {
+            (Occasion::Timed, _) => Some(now),
+            (Occasion::Observed, Some((point, slot))) => Some(hub.ours(point, slot.source_time)),
+            _ => None,
+        };
+        let mut end = None::<WindowEnd>;
         for input in &self.inputs {
             let point = input.binding.point;
             let path = || hub.plant().path(point);
@@ -206,31 +225,30 @@ impl Deployment {
                 let reason = format!("{} is {} ms old", path(), age / 1_000_000);
                 return Err(Readiness::Unfit(Status::BAD_NO_DATA, reason));
             }
-            let present = if is_timed { hub.present(point, now) } else { slot.source_time };
-            let newest = present.max(slot.source_time);
-            end = Some(end.map_or(newest, |end| end.max(newest)));
-            received = received.max(slot.receive_time);
+            let held = held_until.map(|held_until| hub.present(point, held_until));
+            let at = held.map_or(slot.source_time, |held| held.max(slot.source_time));
+            let received = slot.receive_time.max(end.map_or(slot.receive_time, |e| e.received));
+            end = match end {
+                Some(end) if end.at >= at => Some(WindowEnd { received, ..end }),
+                _ => Some(WindowEnd { at, point, received }),
+            };
         }
+        let Some(end) = end else {
+            return Err(Readiness::Waiting("no input is bound".into()));
+        };
         // Inputs that did not change for hours, or came before an outage, are no latency.
-        let event = self.event.and_then(|point| hub.values().slot(point));
-        let received = event.map_or(received, |slot| slot.receive_time);
-        match end {
-            Some(end) if occasion == Occasion::Observed => Ok((end, received)),
-            Some(end) => Ok((end, now)),
-            None => Err(Readiness::Waiting("no input is bound".into())),
-        }
+        let received = match occasion {
+            Occasion::Observed => event.map_or(end.received, |(_, slot)| slot.receive_time),
+            Occasion::Timed | Occasion::Asked => now,
+        };
+        Ok(WindowEnd { received, ..end })
     }
 
-    fn write_row(
-        &mut self,
-        hub: &mut Hub,
-        lane: &mut Lane,
-        (end, received): (Timestamp, Timestamp),
-    ) -> Readiness {
+    fn write_row(&mut self, hub: &mut Hub, lane: &mut Lane, end: WindowEnd) -> Readiness {
         let rings = self.inputs.iter().filter_map(|input| hub.input(input.binding.point));
         self.moments.observe(rings.map(|input| input.ring));
         let samples = self.moments.samples();
-        let Some(moments) = self.moments.until(end) else {
+        let Some(moments) = self.moments.until(end.at) else {
             return Readiness::Waiting(format!("fewer than {samples} samples were observed yet"));
         };
         let (to, from) = (moments[0], moments[moments.len() - 1]);
@@ -243,6 +261,7 @@ impl Deployment {
             };
             match sample(input, moments, &mut self.samples) {
                 Ok(status) => {
+                    let status = hub.expired(point).map_or(status, |stale| status.worst(stale));
                     if worst.worst(status) != worst {
                         (worst, worst_at) = (status, Some(point));
                     }
@@ -268,7 +287,8 @@ impl Deployment {
             let path = worst_at.map(|point| hub.plant().path(point)).unwrap_or_default();
             return Readiness::Unfit(worst, format!("{path} is {worst}"));
         }
-        Readiness::Row(Ticket { deployment: 0, from, to, worst, received })
+        let (ended, received) = (hub.ours(end.point, to), end.received);
+        Readiness::Row(Ticket { deployment: 0, from, to, ended, worst, received })
     }
 }
 

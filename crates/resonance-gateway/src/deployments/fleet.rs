@@ -82,7 +82,8 @@ impl Fleet {
         let due = |member: &Member| {
             [member.deployment.due.next(), member.look_at].into_iter().flatten().min()
         };
-        self.members.iter().filter(free).filter_map(due).min()
+        let stale = self.members.iter().filter_map(|member| member.deployment.stale_at);
+        self.members.iter().filter(free).filter_map(due).chain(stale).min()
     }
 
     fn is_busy(&self, lane: usize) -> bool {
@@ -123,6 +124,9 @@ impl Fleet {
     fn visit(&mut self, at: usize, hub: &mut Hub) -> bool {
         let now = self.clock.now();
         let Some(member) = self.members.get_mut(at) else { return false };
+        if member.deployment.stale_at.take_if(|stale_at| *stale_at <= now).is_some() {
+            member.deployment.slots.points().iter().for_each(|output| hub.expire(*output));
+        }
         let is_asked = member.deployment.face.take_asked();
         if is_asked {
             // What its own model could not do before, it perhaps can now.
@@ -271,6 +275,8 @@ impl Fleet {
         let facts = Facts {
             from: ticket.from,
             to: ticket.to,
+            // No measured offset is so good that a window may end after now.
+            valid_until: ticket.ended.min(now).plus(deployment.frame.valid_for),
             worst: ticket.worst,
             received: ticket.received,
             now,
@@ -372,6 +378,7 @@ impl Fleet {
         let facts = Facts {
             from: last.window.from,
             to: last.window.to,
+            valid_until: last.valid_until,
             worst: status,
             received: now,
             now,
@@ -423,6 +430,7 @@ impl Fleet {
         let facts = Facts {
             from: last.window.to,
             to: present.max(last.window.to),
+            valid_until: now.plus(deployment.frame.valid_for),
             worst: status,
             received: now,
             now,
@@ -449,8 +457,9 @@ impl Fleet {
                 );
             }
         }
-        if let Some(member) = self.members.get(at) {
+        if let Some(member) = self.members.get_mut(at) {
             member.deployment.face.results.add(1);
+            member.deployment.stale_at = (!record.status.is_bad()).then_some(record.valid_until);
         }
         self.results.publish(record);
     }

@@ -2,7 +2,7 @@
 //! where that was measured to be faster; quick models run on the hub's thread, others on their own.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, TryRecvError, sync_channel};
 use std::time::Instant;
 
 use resonance_inference::package::manifest::WindowSpec;
@@ -32,6 +32,8 @@ pub struct Ticket {
     pub from: Timestamp,
     /// Source time of the newest sample: the window's end.
     pub to: Timestamp,
+    /// The window's end on our clock.
+    pub ended: Timestamp,
     /// The worst status among the samples.
     pub worst: Status,
     /// When the observation that triggered it was received.
@@ -85,6 +87,8 @@ struct Worker {
     jobs: SyncSender<Batch>,
     done: Receiver<Batch>,
     spare: Option<Batch>,
+    /// Whose rows the thread has: they fail with it.
+    under_way: Vec<Ticket>,
 }
 
 /// How long an inference of so many rows takes, nanoseconds.
@@ -189,32 +193,45 @@ impl Lane {
             }
             Runner::Ended => {
                 let mut batch = std::mem::take(&mut self.gathering);
-                batch.error = Some(EngineError::Failed("the model's thread ended".into()));
+                batch.error = Some(thread_ended());
                 Some(batch)
             }
             Runner::Thread(worker) => {
                 let spare = worker.spare.take()?;
                 let batch = std::mem::replace(&mut self.gathering, spare);
-                // The thread lives as long as the lane, and takes one batch at a time.
-                let _ = worker.jobs.send(batch);
-                None
+                worker.under_way.clone_from(&batch.tickets);
+                // The thread takes one batch at a time, so this does not wait.
+                let Err(SendError(mut batch)) = worker.jobs.send(batch) else { return None };
+                batch.error = Some(self.end());
+                Some(batch)
             }
         }
     }
 
-    /// A batch that the model's thread has answered.
+    /// A batch that the model's thread has answered, or that its end leaves without an answer.
     pub fn answered(&mut self) -> Option<Batch> {
         match &mut self.runner {
             Runner::Inline(_) | Runner::Ended => None,
             Runner::Thread(worker) => match worker.done.try_recv() {
                 Err(TryRecvError::Disconnected) => {
-                    self.runner = Runner::Ended;
-                    self.served.set_state(ModelState::Failed);
-                    None
+                    let tickets = std::mem::take(&mut worker.under_way);
+                    let error = Some(self.end());
+                    Some(Batch { tickets, error, ..Batch::default() })
                 }
-                answered => answered.ok(),
+                Err(TryRecvError::Empty) => None,
+                Ok(batch) => {
+                    worker.under_way.clear();
+                    Some(batch)
+                }
             },
         }
+    }
+
+    /// The model's thread is gone, and does not come back.
+    fn end(&mut self) -> EngineError {
+        self.runner = Runner::Ended;
+        self.served.set_state(ModelState::Failed);
+        thread_ended()
     }
 
     /// Takes an answered batch's memory back.
@@ -280,8 +297,17 @@ impl Worker {
                 }
             })
             .map_err(|error| EngineError::Failed(format!("no thread for the model: {error}")))?;
-        Ok(Self { jobs, done, spare: Some(Batch::new(served, rows_max)?) })
+        let spare = Some(Batch::new(served, rows_max)?);
+        Ok(Self { jobs, done, spare, under_way: Vec::with_capacity(rows_max) })
     }
+}
+
+fn thread_ended() -> EngineError {
+    EngineError::Failed(
+        "the model's thread ended, because its engine panicked; try the package with `resonance \
+         model run`, and start the gateway again"
+            .into(),
+    )
 }
 
 /// Zero inputs for `rows` rows. Every other dimension that the manifest leaves open is one.

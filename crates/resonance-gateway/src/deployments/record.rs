@@ -102,6 +102,8 @@ pub struct Facts {
     pub from: Timestamp,
     /// Source time of the newest sample.
     pub to: Timestamp,
+    /// When the answer turns stale.
+    pub valid_until: Timestamp,
     /// The worst status among the samples.
     pub worst: Status,
     /// When the trigger was received.
@@ -143,7 +145,7 @@ pub fn record(
         },
         source_time: facts.to,
         computed_at: facts.now,
-        valid_until: facts.to.plus(frame.valid_for),
+        valid_until: facts.valid_until,
         latency: Latency {
             inference_us: facts.inference_us,
             total_us: u32::try_from(since_receipt).unwrap_or(u32::MAX),

@@ -74,6 +74,8 @@ pub struct Interest {
     pub events: Vec<(PointIndex, usize)>,
     /// (point, deployment): a change of the point's value may open or shut the deployment's gate.
     pub gates: Vec<(PointIndex, usize)>,
+    /// (result, input): the result's source times are on the clock of the input's machine.
+    pub clocks: Vec<(PointIndex, PointIndex)>,
     /// (point, samples): the point's past is kept, at least this many samples.
     pub rings: Vec<(PointIndex, usize)>,
 }
@@ -87,6 +89,8 @@ pub struct Hub {
     inlets: Vec<Inlet>,
     /// For every point: its inlet, or [`NONE`].
     inlet_of: Vec<u32>,
+    /// For every point: the inlet whose machine's clock its source times are on, or [`NONE`].
+    clock_of: Vec<u32>,
     rings: Vec<Ring>,
     /// For every point: its ring, or [`NONE`].
     ring_of: Vec<u32>,
@@ -136,6 +140,7 @@ impl Hub {
                 }
             }
         }
+        let clock_of = clocks(inlet_of.clone(), &interest.clocks);
         let mut samples = vec![0_usize; count];
         for (point, wanted) in &interest.rings {
             if let Some(most) = samples.get_mut(point.0 as usize) {
@@ -159,6 +164,7 @@ impl Hub {
             counters,
             inlets,
             inlet_of,
+            clock_of,
             rings,
             ring_of,
             listeners: Listeners::new(count, &interest.inputs),
@@ -246,9 +252,19 @@ impl Hub {
 
     /// The machine's present, for a point's source: `now` on the machine's clock.
     pub fn present(&self, point: PointIndex, now: Timestamp) -> Timestamp {
-        let offset = self.inlet(point).and_then(|inlet| inlet.offset.as_ref());
-        let offset_us = offset.map_or(0, |counters| counters.clock_offset_us.value());
-        Timestamp::from_nanos(now.nanos().saturating_add(offset_us.saturating_mul(1_000)))
+        Timestamp::from_nanos(now.nanos().saturating_add(self.offset_ns(point)))
+    }
+
+    /// A source time of a point on our clock: the inverse of [`Hub::present`].
+    pub fn ours(&self, point: PointIndex, source_time: Timestamp) -> Timestamp {
+        Timestamp::from_nanos(source_time.nanos().saturating_sub(self.offset_ns(point)))
+    }
+
+    /// Marks a result that has turned stale, unless it is bad anyway.
+    pub fn expire(&mut self, point: PointIndex) {
+        if self.values.slot(point).is_some_and(|slot| !slot.status.is_bad()) {
+            self.values.write_status(point, Status::UNCERTAIN_LAST_USABLE_VALUE);
+        }
     }
 
     /// The last values.
@@ -259,6 +275,18 @@ impl Hub {
     /// The plant.
     pub fn plant(&self) -> &Arc<Plant> {
         &self.plant
+    }
+
+    /// The status of a result that has turned stale; its past does not have it.
+    pub fn expired(&self, point: PointIndex) -> Option<Status> {
+        let status = self.values.slot(point)?.status;
+        (status == Status::UNCERTAIN_LAST_USABLE_VALUE).then_some(status)
+    }
+
+    fn offset_ns(&self, point: PointIndex) -> i64 {
+        let clock = self.clock_of.get(point.0 as usize).copied().unwrap_or(NONE);
+        let offset = self.inlets.get(clock as usize).and_then(|inlet| inlet.offset.as_ref());
+        offset.map_or(0, |counters| counters.clock_offset_us.value().saturating_mul(1_000))
     }
 
     fn inlet(&self, point: PointIndex) -> Option<&Inlet> {
@@ -405,6 +433,25 @@ impl Hub {
             }
         }
     }
+}
+
+/// Gives results the clock of what they were computed from, however many models lie between.
+fn clocks(mut clock_of: Vec<u32>, results: &[(PointIndex, PointIndex)]) -> Vec<u32> {
+    let mut settled = false;
+    while !settled {
+        settled = true;
+        for (result, input) in results {
+            let clock = clock_of.get(input.0 as usize).copied().unwrap_or(NONE);
+            if let Some(own) = clock_of.get_mut(result.0 as usize)
+                && *own == NONE
+                && clock != NONE
+            {
+                *own = clock;
+                settled = false;
+            }
+        }
+    }
+    clock_of
 }
 
 impl Listeners {

@@ -324,6 +324,9 @@ fn recruits(
         let member = Deployment::new(deployment, &plan.plant, Arc::clone(face), sequence);
         interest.inputs.extend(member.points().map(|point| (point, at)));
         interest.gates.extend(member.gate_point().map(|point| (point, at)));
+        if let Some(input) = member.points().next() {
+            interest.clocks.extend(deployment.outputs.iter().map(|output| (*output, input)));
+        }
         if let Trigger::Event(point) = deployment.trigger {
             interest.events.push((point, at));
         }

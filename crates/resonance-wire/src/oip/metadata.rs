@@ -60,11 +60,25 @@ pub struct ModelMetadata<'a> {
     pub inputs: Vec<TensorMetadata<'a>>,
     /// What it gives.
     pub outputs: Vec<TensorMetadata<'a>>,
+    /// What the protocol has no field for.
+    pub parameters: ModelParameters<'a>,
+}
+
+/// What is said of a model beyond the protocol.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ModelParameters<'a> {
+    /// Where its training data came from, in the card's words.
+    pub trained_on: &'a str,
 }
 
 impl<'a> ModelMetadata<'a> {
     /// Of an ONNX model with this signature.
-    pub fn onnx(name: &'a str, versions: &'a [&'a str], signature: &'a Signature) -> Self {
+    pub fn onnx(
+        name: &'a str,
+        versions: &'a [&'a str],
+        signature: &'a Signature,
+        trained_on: &'a str,
+    ) -> Self {
         let tensors = |specs: &'a [TensorSpec]| specs.iter().map(TensorMetadata).collect();
         Self {
             name,
@@ -72,6 +86,7 @@ impl<'a> ModelMetadata<'a> {
             platform: "onnx_onnxv1",
             inputs: tensors(&signature.inputs),
             outputs: tensors(&signature.outputs),
+            parameters: ModelParameters { trained_on },
         }
     }
 }

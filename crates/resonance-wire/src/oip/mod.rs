@@ -18,7 +18,9 @@ mod tests;
 
 pub use answer::{AnswerError, decode_response};
 pub use error::{RequestError, ResponseError};
-pub use metadata::{Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorMetadata};
+pub use metadata::{
+    Live, ModelMetadata, ModelParameters, ModelReady, Ready, ServerMetadata, TensorMetadata,
+};
 pub use request::{DEPTH_MAX, RANK_MAX, Request, RequestedOutput, decode_request, encode_request};
 pub use response::{Answer, encode_error, encode_response};
 

@@ -339,10 +339,10 @@ fn half_precision_comes_in_binary_only() {
 #[test]
 fn metadata_is_written_as_specified() {
     let signature = only(ElementType::Fp32, &[Dim::Any, Dim::Fixed(4)]);
-    let metadata = ModelMetadata::onnx("wear", &["1"], &signature);
+    let metadata = ModelMetadata::onnx("wear", &["1"], &signature, "simulated");
     assert_eq!(
         serde_json::to_string(&metadata).unwrap(),
-        r#"{"name":"wear","versions":["1"],"platform":"onnx_onnxv1","inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],"outputs":[{"name":"y","datatype":"FP32","shape":[-1,4]}]}"#
+        r#"{"name":"wear","versions":["1"],"platform":"onnx_onnxv1","inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],"outputs":[{"name":"y","datatype":"FP32","shape":[-1,4]}],"parameters":{"trained_on":"simulated"}}"#
     );
     assert_eq!(
         serde_json::to_string(&Ready::new(false)).unwrap(),

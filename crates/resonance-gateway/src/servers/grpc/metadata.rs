@@ -15,7 +15,7 @@ pub(super) fn model(model: &ServedModel) -> grpc::ModelMetadataResponse {
         platform: "onnx_onnxv1".to_owned(),
         inputs: signature.inputs.iter().map(tensor).collect(),
         outputs: signature.outputs.iter().map(tensor).collect(),
-        ..grpc::ModelMetadataResponse::default()
+        properties: [("trained_on".to_owned(), model.used.trained_on.to_string())].into(),
     }
 }
 
@@ -59,5 +59,16 @@ pub(super) fn statistics(model: &ServedModel) -> grpc::ModelStatistics {
             compute_infer: spent(inference_stats.compute_infer),
             compute_output: spent(inference_stats.compute_output),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::deployments::tests::{package, served};
+
+    #[test]
+    fn a_model_says_what_it_was_trained_on() {
+        let told = super::model(&served(&package("sums"), &Default::default()));
+        assert_eq!((told.name.as_str(), told.properties["trained_on"].as_str()), ("sums", "none"));
     }
 }

@@ -102,8 +102,10 @@ pub(super) async fn model(
     In(path): In<ModelPath>,
 ) -> Result<Response, Refusal> {
     let model = &path.find(&shared)?.model;
-    let versions = [&*model.used.version];
-    Ok(Json(ModelMetadata::onnx(&model.used.name, &versions, model.signature())).into_response())
+    let (used, signature) = (&model.used, model.signature());
+    let versions = [&*used.version];
+    let metadata = ModelMetadata::onnx(&used.name, &versions, signature, &used.trained_on);
+    Ok(Json(metadata).into_response())
 }
 
 /// Clients tell by the status, orchestrators too.

@@ -2,14 +2,16 @@
 //! status and their latest result.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_opcua::server::{
     AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableAt, VariableSpec,
 };
+use resonance_plant::result::FallbackUsed;
 use resonance_plant::{
-    DataType, LastValues, PointIndex, ResultRecord, Status, Timestamp, Unit, Value,
+    DataType, LastValues, ModelUsed, PointIndex, ResultRecord, Status, Timestamp, Unit, Value,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -17,7 +19,8 @@ use crate::models::Models;
 use crate::servers::Context;
 use crate::status::{DeploymentState, DeploymentStatus};
 
-/// How often the board is brought up to date. Results themselves are points and not held up.
+/// How often the board is brought up to date, but for where the latest result came from: that
+/// follows each result. Results themselves are points and not held up.
 const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
 /// The folder of deployments; no asset's name starts with a slash.
@@ -49,6 +52,8 @@ const FIELDS: [Field; 21] = [
     field("ModelEngine", DataType::String, "The engine that ran it"),
     field("TrainedOn", DataType::String, "Where its training data came from"),
     field("Fallback", DataType::String, "How the last result came about without the model"),
+    field("LastResultId", DataType::String, "The id of the last result"),
+    field("LastResultValidUntil", DataType::Datetime, "When the last result turns stale"),
     field("Triggers", DataType::Uint64, "Times it was triggered"),
     field("Inferences", DataType::Uint64, "Inferences that gave an answer"),
     field("Results", DataType::Uint64, "Results given, fallbacks included"),
@@ -59,20 +64,10 @@ const FIELDS: [Field; 21] = [
     micros("LatencyP99", "From trigger to result, 99th percentile"),
     micros("InferenceP50", "In the engine, median"),
     micros("InferenceP99", "In the engine, 99th percentile"),
-    field("LastResultId", DataType::String, "The id of the last result"),
-    field("LastResultValidUntil", DataType::Datetime, "When the last result turns stale"),
 ];
 
 /// The columns that say where a result comes from: properties of the variables that carry it, too.
-const IDENTITY: [&str; 7] = [
-    "ModelName",
-    "ModelVersion",
-    "ModelDigest",
-    "TrainedOn",
-    "Fallback",
-    "LastResultId",
-    "LastResultValidUntil",
-];
+const IDENTITY: Range<usize> = 3..11;
 
 /// The names of [`DeploymentState`], in the order of its numbers.
 const STATES: [&str; 6] = ["Inactive", "Ready", "Active", "Suspended", "Degraded", "Faulted"];
@@ -90,9 +85,8 @@ struct Row {
     asset: Arc<str>,
     outputs: Arc<[PointIndex]>,
     last_error: Arc<str>,
-    /// The model the deployment asks for first: its digest, until a result names another.
-    digest: Arc<str>,
-    engine: Arc<str>,
+    /// The model the deployment asks for first; it stands here until a result names another.
+    first: ModelUsed,
 }
 
 impl Board {
@@ -106,8 +100,14 @@ impl Board {
                 asset: Arc::clone(&deployment.asset),
                 outputs: Arc::clone(&deployment.outputs),
                 last_error: "".into(),
-                digest: text(model.map(|model| &model.used.digest)),
-                engine: text(model.map(|model| &model.used.engine)),
+                first: ModelUsed {
+                    name: Arc::clone(&deployment.model),
+                    version: Arc::clone(&deployment.model_version),
+                    digest: text(model.map(|model| &model.used.digest)),
+                    engine: text(model.map(|model| &model.used.engine)),
+                    trained_on: Arc::clone(&deployment.trained_on),
+                    fallback: None,
+                },
             }
         });
         let columns = Arc::new(LastValues::new(deployments.len() * FIELDS.len()));
@@ -116,7 +116,7 @@ impl Board {
 
     /// The columns; only [`Board::refresh`] writes them.
     #[cfg(test)]
-    pub(super) fn columns(&self) -> &LastValues {
+    pub(super) fn columns(&self) -> &Arc<LastValues> {
         &self.columns
     }
 
@@ -153,14 +153,12 @@ impl Board {
         let Some(row) = self.rows.iter().position(|row| row.outputs.contains(&point)) else {
             return Ok(());
         };
-        for (at, field) in FIELDS.iter().enumerate() {
-            if IDENTITY.contains(&field.name) {
-                let reading = Reading::Computed(place(row, at));
-                let id = format!("{path}/{}", field.name);
-                let mut spec = VariableSpec::plain(&id, field.name, field.data_type, reading);
-                spec.description = field.description.into();
-                space.add_property_of(variable, spec)?;
-            }
+        for (at, field) in IDENTITY.zip(&FIELDS[IDENTITY]) {
+            let reading = Reading::Computed(place(row, at));
+            let id = format!("{path}/{}", field.name);
+            let mut spec = VariableSpec::plain(&id, field.name, field.data_type, reading);
+            spec.description = field.description.into();
+            space.add_property_of(variable, spec)?;
         }
         Ok(())
     }
@@ -203,6 +201,7 @@ impl Board {
                 }
                 result = results.recv(), if is_open => match result {
                     Ok(record) => {
+                        self.identify(&record, context.clock.now());
                         latest.insert(Arc::clone(&record.deployment), record);
                     }
                     // Only the latest result matters here, so what was missed does not.
@@ -228,10 +227,22 @@ impl Board {
             if troubled && !deployment.reason.is_empty() {
                 self.rows[at].last_error = deployment.reason.as_str().into();
             }
-            let values = row_values(&self.rows[at], deployment, latest.get(&deployment.id));
-            for (field, value) in values.iter().enumerate() {
-                self.set(place(at, field), value, now);
+            let row = &self.rows[at];
+            let latest = latest.get(&deployment.id).map(|record| &**record);
+            let values = standing(row, deployment).into_iter().chain(identity(&row.first, latest));
+            for (field, value) in values.chain(figures(deployment)).enumerate() {
+                self.set(place(at, field), &value, now);
             }
+        }
+    }
+
+    /// Says where this result came from.
+    pub(super) fn identify(&self, record: &ResultRecord, now: Timestamp) {
+        let Some(at) = self.rows.iter().position(|row| row.id == record.deployment) else {
+            return;
+        };
+        for (field, value) in IDENTITY.zip(identity(&record.model, Some(record))) {
+            self.set(place(at, field), &value, now);
         }
     }
 
@@ -255,30 +266,41 @@ fn same(present: &Value, value: &Value) -> bool {
     }
 }
 
-/// In the order of [`FIELDS`].
-fn row_values(
-    row: &Row,
-    status: &DeploymentStatus,
-    latest: Option<&Arc<ResultRecord>>,
-) -> [Value; FIELDS.len()] {
+/// What a deployment is doing: the first of [`FIELDS`].
+fn standing(row: &Row, status: &DeploymentStatus) -> [Value; IDENTITY.start] {
     let text = |text: &str| Value::Text(text.into());
-    let used = latest.map(|record| &record.model);
+    [Value::Int(i64::from(status.state as u8)), text(&status.reason), text(&row.last_error)]
+}
+
+/// Where the latest result came from, or the model that will be asked first: [`IDENTITY`].
+fn identity(
+    first: &ModelUsed,
+    latest: Option<&ResultRecord>,
+) -> [Value; IDENTITY.end - IDENTITY.start] {
+    let used = latest.map_or(first, |record| &record.model);
+    let text = |text: &Arc<str>| Value::Text(Arc::clone(text));
+    let fallback = match used.fallback {
+        None => "",
+        Some(FallbackUsed::HoldLast) => "HoldLast",
+        Some(FallbackUsed::FallBackTo) => "FallBackTo",
+    };
+    [
+        text(&used.name),
+        text(&used.version),
+        text(&used.digest),
+        text(&used.engine),
+        text(&used.trained_on),
+        Value::Text(fallback.into()),
+        latest.map_or(Value::Empty, |record| Value::Text(record.id.to_string().into())),
+        latest.map_or(Value::Empty, |record| Value::Time(record.valid_until)),
+    ]
+}
+
+/// What a deployment counts: the last of [`FIELDS`].
+fn figures(status: &DeploymentStatus) -> [Value; FIELDS.len() - IDENTITY.end] {
     let count = Value::Uint;
     let micros = |us: u32| Value::Uint(u64::from(us));
-    let fallback = used.and_then(|used| used.fallback).map_or("", |fallback| match fallback {
-        resonance_plant::result::FallbackUsed::HoldLast => "HoldLast",
-        resonance_plant::result::FallbackUsed::FallBackTo => "FallBackTo",
-    });
     [
-        Value::Int(i64::from(status.state as u8)),
-        text(&status.reason),
-        text(&row.last_error),
-        text(used.map_or(&status.model, |used| &used.name)),
-        text(used.map_or(&status.model_version, |used| &used.version)),
-        text(used.map_or(&row.digest, |used| &used.digest)),
-        text(used.map_or(&row.engine, |used| &used.engine)),
-        text(used.map_or(&status.trained_on, |used| &used.trained_on)),
-        text(fallback),
         count(status.triggers),
         count(status.inferences),
         count(status.results),
@@ -289,8 +311,6 @@ fn row_values(
         micros(status.latency.p99_us),
         micros(status.inference.p50_us),
         micros(status.inference.p99_us),
-        latest.map_or(Value::Empty, |record| Value::Text(record.id.to_string().into())),
-        latest.map_or(Value::Empty, |record| Value::Time(record.valid_until)),
     ]
 }
 

@@ -1,11 +1,19 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use resonance_plant::result::FallbackUsed;
 use resonance_plant::{
-    Asset, AssetId, DataType, Interpolation, Plant, Point, PointIndex, Qualifier,
+    Asset, AssetId, Clock, DataType, Interpolation, LastValues, ManualClock, Plant, Point,
+    PointIndex, Principal, Qualifier,
 };
 
 use super::*;
+use crate::access::Access;
+use crate::deployments::{Command, CommandRefused, Deployments};
+use crate::events::EventLog;
 use crate::models::Models;
+use crate::results::Results;
+use crate::spool::tests::record;
 use crate::status::{DeploymentState, DeploymentStatus, LatencySummary};
 
 fn plan(listen: &str) -> OpcUaServerPlan {
@@ -93,7 +101,7 @@ fn a_variable_that_carries_a_result_says_which_model_gave_it() {
         let board = board::Board::new(&[deployment], &Models::default());
         space::address_space(&plant("wear.load"), &board).unwrap().variable_count()
     };
-    assert_eq!(count(&[PointIndex(0)]), count(&[]) + 7, "a name alone makes it no output");
+    assert_eq!(count(&[PointIndex(0)]), count(&[]) + 8, "a name alone makes it no output");
 }
 
 #[test]
@@ -123,4 +131,79 @@ fn the_board_keeps_the_time_of_a_change() {
     assert_eq!((reason.value, reason.source_time), (Value::Text("".into()), later));
     assert_eq!(error.value, Value::Text("an input is stale".into()), "it is the last one");
     assert_eq!((name.value, name.source_time), (Value::Text("tool-wear".into()), first));
+}
+
+/// A deployment that takes note of how often it is asked.
+#[derive(Debug, Default)]
+struct Asked(AtomicU64);
+
+impl Deployments for Asked {
+    fn status(&self) -> Vec<DeploymentStatus> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        vec![deployment()]
+    }
+
+    fn command(&self, _: &str, _: Command, _: Principal) -> Result<(), CommandRefused> {
+        Err(CommandRefused::State("not to be commanded".to_owned()))
+    }
+}
+
+fn context(deployments: Arc<Asked>) -> Context {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let events = Arc::new(EventLog::in_memory());
+    let access = Access::new(&[], Arc::clone(&clock), Arc::clone(&events) as _).unwrap();
+    let plant = Arc::new(plant("load"));
+    Context {
+        values: Arc::new(LastValues::new(plant.points.len())),
+        plant,
+        models: Arc::new(Models::default()),
+        deployments,
+        results: Results::new(None),
+        events,
+        clock,
+        access: Arc::new(access),
+        status: Arc::new(|| -> crate::status::Status {
+            unreachable!("the board asks for deployments")
+        }),
+    }
+}
+
+#[tokio::test]
+async fn where_a_result_came_from_is_told_with_it_and_not_with_the_next_refresh() {
+    let asked = Arc::new(Asked::default());
+    let context = context(Arc::clone(&asked));
+    let board = board::Board::new(&[deployment()], &context.models);
+    let columns = Arc::clone(board.columns());
+    let refreshes = || asked.0.load(Ordering::Relaxed);
+    let text = |at: u32| columns.observation(PointIndex(at)).unwrap().value;
+    let follower = tokio::spawn(board.follow(context.clone()));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut sequence = 0;
+    // A machine that is busy elsewhere may come to a result only after a refresh; then again.
+    let told_at_once = loop {
+        assert!(Instant::now() < deadline, "never before a refresh, in {sequence} results");
+        let before = refreshes();
+        if before == 0 {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        sequence += 1;
+        let mut given = (*record("wear", sequence)).clone();
+        let other = Arc::make_mut(&mut given.model);
+        (other.name, other.engine) = ("other".into(), "other 2".into());
+        other.fallback = Some(FallbackUsed::FallBackTo);
+        let id = Value::Text(given.id.to_string().into());
+        context.results.publish(Arc::new(given));
+        while text(9) != id && Instant::now() < deadline {
+            tokio::task::yield_now().await;
+        }
+        if refreshes() == before {
+            break [3, 6, 8].map(text);
+        }
+    };
+    assert_eq!(
+        told_at_once,
+        ["other", "other 2", "FallBackTo"].map(|text| Value::Text(text.into()))
+    );
+    follower.abort();
 }

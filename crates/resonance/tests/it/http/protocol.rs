@@ -15,7 +15,7 @@ fn the_server_and_its_models_describe_themselves() {
     assert_eq!(server["name"], "resonance");
     assert_eq!(server["extensions"][0], "binary_tensor_data");
     assert_eq!(client.get("/v2/health/live").text(), r#"{"live":true}"#);
-    let metadata = r#"{"name":"wear","versions":["3"],"platform":"onnx_onnxv1","inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],"outputs":[{"name":"wear","datatype":"FP32","shape":[-1]},{"name":"class","datatype":"INT64","shape":[-1]}]}"#;
+    let metadata = r#"{"name":"wear","versions":["3"],"platform":"onnx_onnxv1","inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],"outputs":[{"name":"wear","datatype":"FP32","shape":[-1]},{"name":"class","datatype":"INT64","shape":[-1]}],"parameters":{"trained_on":"none"}}"#;
     assert_eq!(client.get("/v2/models/wear").text(), metadata);
     assert_eq!(client.get("/v2/models/wear/versions/3").text(), metadata);
 }
