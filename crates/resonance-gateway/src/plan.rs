@@ -11,6 +11,7 @@ use resonance_plant::{Plant, PointIndex, Role};
 use crate::remote::RemoteConfig;
 use crate::sinks::http::HttpConfig;
 use crate::sinks::mqtt::MqttConfig;
+use crate::sinks::payload::Format;
 use crate::sources::SourcePoint;
 use crate::sources::mtconnect::MtconnectConfig;
 use crate::sources::opcua::OpcUaConfig;
@@ -173,6 +174,14 @@ pub enum SinkKind {
 }
 
 impl SinkKind {
+    /// In which form it sends them.
+    pub fn format(&self) -> Format {
+        match self {
+            Self::Http(config) => config.format,
+            Self::Mqtt(config) => config.format,
+        }
+    }
+
     /// Which results it sends; `None`: every one.
     pub fn when(&self) -> Option<&When> {
         match self {

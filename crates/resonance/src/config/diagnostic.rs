@@ -61,6 +61,8 @@ pub(crate) enum Mistake {
     Ambiguous,
     /// An asset without what its class expects.
     ClassNotMet,
+    /// A sink that asks for work with every result.
+    EveryResult,
     /// A value that passed every check and was refused nevertheless: a mistake of ours.
     Unexpected,
 }

@@ -101,6 +101,10 @@ const SINKS: &[Metric<SinkStatus>] = &[
     counter("sink_failed", "Attempts that failed", |s| s.failed),
     gauge("sink_waiting", "Results that wait", None, |s| Some(s.waiting as f64)),
     counter("sink_dropped", "Results dropped before this sink had them", |s| s.dropped),
+    counter("sink_left_out", "Results that its `when` keeps from it", |s| s.left_out),
+    gauge("sink_dead_letters", "Results refused for good and kept", None, |s| {
+        Some(s.refused as f64)
+    }),
 ];
 
 const SERVERS: &[Metric<ServerStatus>] = &[

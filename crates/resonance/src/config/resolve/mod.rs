@@ -60,6 +60,7 @@ pub(super) fn resolve(
     resolver.refuse_cycles(&deployments);
     let sources = resolver.sources(source_points);
     let sinks = resolver.sinks();
+    resolver.warn_of_every_result(&sinks, &deployments);
     let users = resolver.users();
     if resolver.out.errors() > 0 {
         return None;

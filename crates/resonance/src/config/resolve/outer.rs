@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_gateway::plan::{
-    HttpServerPlan, OpcUaServerPlan, ServersPlan, SinkKind, SinkPlan, SourceKind, SourcePlan,
-    SpoolPlan, TlsPlan, UserPlan,
+    DeploymentPlan, HttpServerPlan, OpcUaServerPlan, ServersPlan, SinkKind, SinkPlan, SourceKind,
+    SourcePlan, SpoolPlan, TlsPlan, UserPlan,
 };
 use resonance_gateway::remote::RemoteConfig;
 use resonance_gateway::secret;
+use resonance_gateway::sinks::payload::Format;
 use resonance_gateway::sources::opcua::config::SecretRef;
+use resonance_wire::isa95::Object;
 
 use super::{Diagnostic, Mistake, Resolver, SourcePoints, with_points};
 use crate::config::element::{Deployment, Sink, Source, Tls};
@@ -59,6 +61,30 @@ impl Resolver<'_, '_> {
             plans.push(SinkPlan { id: sink.id().into(), kind });
         }
         plans
+    }
+
+    /// In B2MML a result may be an alert or a request: nobody wants one for every inference.
+    pub(super) fn warn_of_every_result(
+        &mut self,
+        sinks: &[SinkPlan],
+        deployments: &[Option<DeploymentPlan>],
+    ) {
+        let asks = deployments.iter().flatten().find_map(|deployment| {
+            let object = Object::of_category(deployment.model.manifest.category);
+            (object != Object::TestResult).then_some((&deployment.id, object))
+        });
+        let Some((deployment, object)) = asks else { return };
+        for (at, sink) in sinks.iter().enumerate() {
+            if sink.kind.format() == Format::Result || sink.kind.when().is_some() {
+                continue;
+            }
+            let what = object.name().replace('_', " ");
+            let message = format!("every result of {deployment:?} becomes a {what}");
+            let remedy = "say which ones, such as when = { on = \"change\" }";
+            let place = self.place("sink", at, "format");
+            let told = Diagnostic::warning(Mistake::EveryResult, &place, message).remedy(remedy);
+            self.out.push(told);
+        }
     }
 
     pub(super) fn users(&mut self) -> Vec<UserPlan> {

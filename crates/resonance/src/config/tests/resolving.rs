@@ -361,6 +361,24 @@ fn unsigned_packages_and_names_taken_twice_are_refused() {
 }
 
 #[test]
+fn a_sink_that_asks_for_work_with_every_result_is_told() {
+    let bench = Bench::new();
+    let category = ("soft_sensor", "predictive_maintenance");
+    bench.package("upkeep", &[category]);
+    let plant = with("model = \"wear\"", "model = \"upkeep\"");
+    let told = |keys: &str| {
+        let sink = "[[sink]]\nid = \"mes\"\ntype = \"http\"\nurl = \"http://127.0.0.1\"";
+        let (_, report) = bench.plan(&format!("{plant}\n{sink}\n{keys}\n"));
+        let mut found = report.diagnostics().iter().filter(|d| d.mistake == M::EveryResult);
+        found.next().map(|found| found.message.clone())
+    };
+    let every = "every result of \"wear\" becomes a maintenance request".to_owned();
+    assert_eq!(told("format = \"b2mml-json\""), Some(every));
+    assert_eq!(told("format = \"b2mml-json\"\nwhen = { on = \"change\" }"), None);
+    assert_eq!(told("format = \"result\""), None);
+}
+
+#[test]
 fn models_may_feed_models_but_never_themselves() {
     let bench = Bench::new();
     let swap = [(
