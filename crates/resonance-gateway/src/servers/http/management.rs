@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::deployments::DeploymentPath;
 use super::shared::Shared;
-use super::{deployments, events, openapi, plant, status, stream, values};
+use super::{deployments, events, metrics, openapi, plant, status, stream, values};
 use crate::status::Status;
 
 /// One route and what is told of it.
@@ -38,6 +38,8 @@ pub(super) type Describe = fn(&mut SchemaGenerator) -> Schema;
 /// What a request that succeeds gets.
 pub(super) enum Answer {
     Json(Describe),
+    /// Text of this media type.
+    Text(&'static str),
     /// Server-sent events of this description.
     Stream(&'static str),
     /// Nothing but the status 204.
@@ -87,6 +89,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     reading("/openapi.json", "openapi", "This document.", Answer::Json(anything), || {
         get(openapi::serve)
     }),
+    reading(
+        "/metrics",
+        "metrics",
+        "What the status counts, for Prometheus.",
+        Answer::Text(metrics::OPEN_METRICS),
+        || get(metrics::metrics),
+    ),
     reading(
         "/api/v1/status",
         "status",

@@ -79,6 +79,12 @@ fn describe(
             let content = json!({ "application/json": { "schema": schema } });
             ("200", json!({ "description": operation.summary, "content": content }))
         }
+        Answer::Text(media_type) => {
+            // Parameters of the type, such as its version, are the answer's own.
+            let kind = media_type.split(';').next().unwrap_or(media_type);
+            let content = json!({ kind: { "schema": { "type": "string" } } });
+            ("200", json!({ "description": operation.summary, "content": content }))
+        }
         Answer::Stream(what) => {
             let content = json!({ "text/event-stream": { "schema": { "type": "string" } } });
             let description = format!("Server-sent events without end: {what}.");

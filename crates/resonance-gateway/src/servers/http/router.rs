@@ -19,7 +19,7 @@ use tower::Service;
 use super::management::OPERATIONS;
 use super::refusal::{Half, Refusal};
 use super::shared::Shared;
-use super::{body, gate, inference, metadata, metrics, repository};
+use super::{body, gate, inference, metadata, repository};
 
 /// When a request's body must have arrived.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v2/models/{model}/versions/{version}", get(metadata::model))
         .route("/v2/models/{model}/versions/{version}/ready", get(metadata::model_ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer))
-        .route("/metrics", get(metrics::metrics))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(shared)
