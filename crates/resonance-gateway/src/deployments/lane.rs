@@ -275,6 +275,15 @@ impl Batch {
     }
 }
 
+/// Has the hub look once the thread that owns it is over.
+struct WakesAtEnd(Waker);
+
+impl Drop for WakesAtEnd {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
 impl Worker {
     fn spawn(
         mut session: Box<dyn Session>,
@@ -284,10 +293,13 @@ impl Worker {
     ) -> Result<Self, EngineError> {
         let (jobs, to_do) = sync_channel::<Batch>(1);
         let (finished, done) = sync_channel(1);
-        let waker = waker.clone();
+        let wakes_at_end = WakesAtEnd(waker.clone());
         std::thread::Builder::new()
             .name(format!("model-{}", served.used.name))
             .spawn(move || {
+                // Dropped in the opposite order, also by a panic: who is woken sees the end.
+                let WakesAtEnd(waker) = &wakes_at_end;
+                let finished = finished;
                 while let Ok(mut batch) = to_do.recv() {
                     batch.run(session.as_mut());
                     if finished.send(batch).is_err() {
