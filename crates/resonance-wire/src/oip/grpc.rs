@@ -7,8 +7,9 @@ use resonance_plant::{ElementType, Signature, Tensor, TensorBuf};
 use super::answer::AnswerError;
 use super::data::{read_binary, write_binary};
 use super::error::{RequestError, shown};
+use super::fields::unsupported;
 use super::given::{Given, unknown_output};
-use super::request::{RANK_MAX, Request, RequestedOutput, prepare, unsupported};
+use super::request::{RANK_MAX, Request, RequestedOutput, prepare};
 use super::response::Answer;
 
 #[expect(missing_docs, reason = "made from proto/open_inference.proto, whose comments they carry")]

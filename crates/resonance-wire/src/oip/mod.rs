@@ -7,6 +7,7 @@
 mod answer;
 mod data;
 mod error;
+mod fields;
 mod given;
 pub mod grpc;
 mod json;
