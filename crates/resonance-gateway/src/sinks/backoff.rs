@@ -34,6 +34,11 @@ impl Backoff {
     }
 }
 
+/// The longest wait between two attempts where the plant file does not say, milliseconds.
+pub(super) fn ms_max_by_default() -> u32 {
+    30_000
+}
+
 /// A number that differs between processes and moments. Not for secrets.
 pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()

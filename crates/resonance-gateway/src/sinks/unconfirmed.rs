@@ -1,5 +1,10 @@
 //! Results that a system takes, again and again, and never confirms.
 
+/// How many attempts are enough where the plant file does not say.
+pub(super) fn max_by_default() -> u16 {
+    10
+}
+
 /// Counts attempts for the result that stands first: only it holds the others back.
 #[derive(Debug)]
 pub(super) struct Unconfirmed {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sinks::payload::{Acknowledge, Format};
+use crate::sinks::{backoff, unconfirmed};
 use crate::sources::opcua::config::SecretRef;
 use crate::spool::When;
 
@@ -24,7 +25,7 @@ pub struct HttpConfig {
     pub acknowledge: Acknowledge,
     /// With `confirm_bod`: a result that was taken and not confirmed this many times in a row
     /// becomes a dead letter, and the next one has its turn.
-    #[serde(default = "defaults::unconfirmed_max")]
+    #[serde(default = "unconfirmed::max_by_default")]
     pub unconfirmed_max: u16,
     /// The user name (Basic authentication).
     #[serde(default)]
@@ -47,7 +48,7 @@ pub struct HttpConfig {
     pub timeout_ms: u32,
     /// The longest wait between two attempts, milliseconds; `Retry-After` may ask for up to an
     /// hour.
-    #[serde(default = "defaults::backoff_ms_max")]
+    #[serde(default = "backoff::ms_max_by_default")]
     pub backoff_ms_max: u32,
 }
 
@@ -59,29 +60,23 @@ impl HttpConfig {
             when: None,
             format: Format::default(),
             acknowledge: Acknowledge::default(),
-            unconfirmed_max: defaults::unconfirmed_max(),
+            unconfirmed_max: unconfirmed::max_by_default(),
             user: None,
             password: None,
             token: None,
             ca_file: None,
             batch_max: defaults::batch_max(),
             timeout_ms: defaults::timeout_ms(),
-            backoff_ms_max: defaults::backoff_ms_max(),
+            backoff_ms_max: backoff::ms_max_by_default(),
         }
     }
 }
 
 mod defaults {
-    pub(super) fn unconfirmed_max() -> u16 {
-        10
-    }
     pub(super) fn batch_max() -> u16 {
         1
     }
     pub(super) fn timeout_ms() -> u32 {
         10_000
-    }
-    pub(super) fn backoff_ms_max() -> u32 {
-        30_000
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sinks::payload::{Acknowledge, Format};
+use crate::sinks::{backoff, unconfirmed};
 use crate::sources::opcua::config::SecretRef;
 use crate::spool::When;
 
@@ -35,7 +36,7 @@ pub struct MqttConfig {
     pub confirm_ms_max: u32,
     /// With `confirm_bod`: a result that was taken and not confirmed this many times in a row
     /// becomes a dead letter, and the next one has its turn.
-    #[serde(default = "defaults::unconfirmed_max")]
+    #[serde(default = "unconfirmed::max_by_default")]
     pub unconfirmed_max: u16,
     /// The client id; absent: `resonance-` and the sink's id.
     #[serde(default)]
@@ -57,7 +58,7 @@ pub struct MqttConfig {
     #[serde(default = "defaults::in_flight_max")]
     pub in_flight_max: u16,
     /// The longest wait between two attempts to connect, milliseconds.
-    #[serde(default = "defaults::backoff_ms_max")]
+    #[serde(default = "backoff::ms_max_by_default")]
     pub backoff_ms_max: u32,
 }
 
@@ -72,22 +73,19 @@ impl MqttConfig {
             acknowledge: Acknowledge::default(),
             reply_topic: None,
             confirm_ms_max: defaults::confirm_ms_max(),
-            unconfirmed_max: defaults::unconfirmed_max(),
+            unconfirmed_max: unconfirmed::max_by_default(),
             client_id: None,
             user: None,
             password: None,
             ca_file: None,
             retain: false,
             in_flight_max: defaults::in_flight_max(),
-            backoff_ms_max: defaults::backoff_ms_max(),
+            backoff_ms_max: backoff::ms_max_by_default(),
         }
     }
 }
 
 mod defaults {
-    pub(super) fn unconfirmed_max() -> u16 {
-        10
-    }
     pub(super) fn topic() -> String {
         "resonance/{asset}/{deployment}/result".into()
     }
@@ -96,8 +94,5 @@ mod defaults {
     }
     pub(super) fn in_flight_max() -> u16 {
         64
-    }
-    pub(super) fn backoff_ms_max() -> u32 {
-        30_000
     }
 }
