@@ -136,6 +136,8 @@ async def main():
     parser.add_argument("--password")
     parser.add_argument("--encrypted", action="store_true")
     parser.add_argument("--policy", action="append", metavar="Basic256Sha256_SignAndEncrypt")
+    parser.add_argument("--running-for", type=float, default=0, metavar="SECONDS",
+                        help="how long ago it says that it started")
     parser.add_argument("--node", action="append", default=[], metavar="NAME:TYPE:JSON")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -158,6 +160,9 @@ async def main():
         name, kind, value = text.split(":", 2)
         await machine.add(name, kind, json.loads(value))
     await server.start()
+    started = server.get_node(ua.ObjectIds.Server_ServerStatus_StartTime)
+    running_for = datetime.timedelta(seconds=options.running_for)
+    await started.write_value(await started.read_value() - running_for)
     port = server.bserver._server.sockets[0].getsockname()[1]
     print(json.dumps({"port": port, "namespace": namespace}), flush=True)
 

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -89,5 +91,54 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// A Python peer that tells what it gets, one line of JSON at a time, whenever it gets it. Killed
+/// when dropped.
+pub struct Teller {
+    child: Child,
+    lines: Receiver<Value>,
+}
+
+impl Teller {
+    /// Starts a script of `tests/peers` and waits until it says that it is ready; `None` where
+    /// Python or its packages are absent.
+    pub fn start(test: &str, script: &str, options: &Value) -> Option<Self> {
+        let mut child = Command::new(python(test)?)
+            .arg(workspace().join("tests/peers").join(script))
+            .arg(options.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the interpreter runs");
+        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(serde_json::from_str(&line).expect("a line of JSON")).is_err() {
+                    return;
+                }
+            }
+        });
+        let teller = Self { child, lines };
+        assert_eq!(teller.next()["ready"], true, "{script} {options}");
+        Some(teller)
+    }
+
+    /// The next thing it tells, within 20 seconds.
+    pub fn next(&self) -> Value {
+        self.within(Duration::from_secs(20)).expect("it tells something within 20 seconds")
+    }
+
+    /// The next thing it tells, if it does within this time.
+    pub fn within(&self, time: Duration) -> Result<Value, RecvTimeoutError> {
+        self.lines.recv_timeout(time)
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

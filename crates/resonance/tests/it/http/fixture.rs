@@ -18,7 +18,7 @@ use resonance_gateway::servers::http::{Running, ServerError};
 use resonance_gateway::servers::{grpc, http};
 use resonance_gateway::status::{
     Connection, DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary,
-    SourceStatus, SpoolStatus, Status,
+    SinkStatus, SourceStatus, SpoolStatus, Status,
 };
 use resonance_inference::package::{GoldenVector, VerifiedModel};
 use resonance_inference::{Engine, EngineError, Limits, Manifest, Program};
@@ -225,7 +225,7 @@ fn context(
             sources: vec![source()],
             hub: HubStatus { observations: 7, ..HubStatus::default() },
             deployments: watched.status(),
-            sinks: Vec::new(),
+            sinks: vec![sink()],
             servers: Vec::new(),
             spool: SpoolStatus::default(),
             events: EventsStatus::default(),
@@ -248,6 +248,19 @@ fn source() -> SourceStatus {
         reconnects: 1,
         clock_offset_us: -1_500,
         last_message: None,
+    }
+}
+
+fn sink() -> SinkStatus {
+    SinkStatus {
+        id: "mes".into(),
+        connection: Connection::Connecting,
+        delivered: 5,
+        failed: 4,
+        waiting: 3,
+        dropped: 0,
+        refused: 2,
+        left_out: 1,
     }
 }
 

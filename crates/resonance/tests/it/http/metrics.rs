@@ -40,6 +40,11 @@ fn prometheus_reads_the_metrics() {
     assert_eq!(value("resonance_source_clock_offset_seconds", &source), -0.0015);
     assert_eq!(value("resonance_hub_observations_total", &[]), 7.0);
     assert_eq!(value("resonance_events_unwritten_total", &[]), 0.0);
+    let sink = [("sink", "mes")];
+    assert_eq!(value("resonance_sink_connected", &sink), 0.0);
+    assert_eq!(value("resonance_sink_waiting", &sink), 3.0);
+    assert_eq!(value("resonance_sink_dead_letters", &sink), 2.0);
+    assert_eq!(value("resonance_sink_left_out_total", &sink), 1.0);
     let wear = ("deployment", "wear");
     assert_eq!(value("resonance_deployment_inferences_total", &[wear]), 1.0);
     assert_eq!(value("resonance_deployment_state", &[wear, ("state", "active")]), 1.0);

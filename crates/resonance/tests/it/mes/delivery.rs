@@ -1,10 +1,5 @@
 //! Delivery to a MES on another HTTP stack, and to one behind mosquitto.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
-
 use resonance_gateway::sinks::http::{HttpConfig, HttpSink};
 use resonance_gateway::sinks::mqtt::MqttConfig;
 use resonance_gateway::sinks::payload::{Acknowledge, Format};
@@ -13,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::mqtt::broker::Broker;
 use crate::mqtt::gateway::{Gateway, config, id};
-use crate::peers::{self, Peer};
+use crate::peers::{self, Peer, Teller};
 
 /// The Python MES and a sink's configuration for it.
 fn http_mes(test: &str) -> Option<(Peer, HttpConfig)> {
@@ -83,44 +78,9 @@ async fn what_a_foreign_mes_rejects_is_a_dead_letter_that_can_be_replayed() {
     gateway.stop().await;
 }
 
-/// The Python MES behind a broker. Killed when dropped.
-struct MqttMes {
-    child: Child,
-    lines: Receiver<Value>,
-}
-
-impl MqttMes {
-    fn start(test: &str, options: Value) -> Option<Self> {
-        let mut child = Command::new(peers::python(test)?)
-            .arg(peers::workspace().join("tests/peers/mqtt_mes.py"))
-            .arg(options.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                if sender.send(serde_json::from_str(&line).expect("a line of JSON")).is_err() {
-                    return;
-                }
-            }
-        });
-        let mes = Self { child, lines };
-        assert_eq!(mes.next()["ready"], true);
-        Some(mes)
-    }
-
-    fn next(&self) -> Value {
-        self.lines.recv_timeout(Duration::from_secs(20)).expect("a message within 20 seconds")
-    }
-}
-
-impl Drop for MqttMes {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The Python MES behind a broker.
+fn mqtt_mes(test: &str, options: &Value) -> Option<Teller> {
+    Teller::start(test, "mqtt_mes.py", options)
 }
 
 fn confirmed(url: String) -> MqttConfig {
@@ -138,7 +98,7 @@ async fn over_mqtt_only_the_applications_confirmation_counts() {
     let test = "confirmation over mqtt";
     let Some(broker) = Broker::plain(test) else { return };
     let options = json!({"host": "127.0.0.1", "port": broker.port, "lose": 1, "refuse": id(4)});
-    let Some(mes) = MqttMes::start(test, options) else { return };
+    let Some(mes) = mqtt_mes(test, &options) else { return };
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(folder.path(), confirmed(broker.url()));
     gateway.offer([1]);
@@ -165,7 +125,7 @@ async fn what_a_mes_behind_a_broker_loses_every_time_is_a_dead_letter() {
     let test = "messages lost over mqtt";
     let Some(broker) = Broker::plain(test) else { return };
     let options = json!({"host": "127.0.0.1", "port": broker.port, "lose": 2});
-    let Some(mes) = MqttMes::start(test, options) else { return };
+    let Some(mes) = mqtt_mes(test, &options) else { return };
     let folder = tempfile::tempdir().unwrap();
     let config = MqttConfig { unconfirmed_max: 2, ..confirmed(broker.url()) };
     let gateway = Gateway::start(folder.path(), config);
@@ -196,7 +156,7 @@ async fn without_a_mes_behind_the_broker_nothing_counts_as_delivered() {
     assert_eq!(gateway.counters.delivered.value(), 0);
     assert_eq!(gateway.counters.refused.value(), 0, "nobody lost them");
     let options = json!({"host": "127.0.0.1", "port": broker.port});
-    let Some(mes) = MqttMes::start(test, options) else { return };
+    let Some(mes) = mqtt_mes(test, &options) else { return };
     gateway.await_delivered(3).await;
     let came: Vec<Value> = (0..3).map(|_| mes.next()["ids"][0].clone()).collect();
     assert_eq!(Value::from(came), ids(1..=3), "in order");

@@ -1,19 +1,13 @@
 //! The Python subscriber.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::peers;
+use crate::peers::Teller;
 
 /// A running subscriber. Killed when dropped.
-pub struct Subscriber {
-    child: Child,
-    lines: Receiver<Value>,
-}
+pub struct Subscriber(Teller);
 
 impl Subscriber {
     /// Subscribes to everything at the broker; `None` where Python or its packages are absent.
@@ -23,29 +17,9 @@ impl Subscriber {
 
     /// As [`Subscriber::start`], with further options of the script.
     pub fn with(test: &str, mut options: Value) -> Option<Self> {
-        let python = peers::python(test)?;
         options["client_id"] = "foreign".into();
         options["filter"] = "#".into();
-        let mut child = Command::new(python)
-            .arg(peers::workspace().join("tests/peers/mqtt_subscriber.py"))
-            .arg(options.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                let said = serde_json::from_str(&line).expect("a line of JSON");
-                if sender.send(said).is_err() {
-                    return;
-                }
-            }
-        });
-        let subscriber = Self { child, lines };
-        let ready = subscriber.lines.recv_timeout(Duration::from_secs(20)).expect("a subscription");
-        assert_eq!(ready["ready"], true, "{ready}");
-        Some(subscriber)
+        Teller::start(test, "mqtt_subscriber.py", &options).map(Self)
     }
 
     /// Messages until `done` of all so far, or the time is over.
@@ -54,7 +28,7 @@ impl Subscriber {
         let mut messages = Vec::new();
         while !done(&messages) {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            match self.0.within(left) {
                 Ok(line) if line.get("topic").is_some() => messages.push(line),
                 Ok(_) => {}
                 Err(_) => break,
@@ -68,12 +42,5 @@ impl Subscriber {
         let messages = self.until(Duration::from_secs(20), |all| all.len() == count);
         assert_eq!(messages.len(), count, "messages within 20 seconds");
         messages
-    }
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
