@@ -149,7 +149,7 @@ fn a_subscriber_that_comes_back_too_late_is_told_how_many_it_lost() {
         if sequence % 1_000 == 0 {
             let mut probe = Stream::open(&fixture, RESULTS, None);
             fixture.results.publish(record("probe", 0));
-            probe.next();
+            while probe.next().data["deployment"] != "probe" {}
         }
     }
     let mut again = Stream::open(&fixture, RESULTS, Some(&first.id));
