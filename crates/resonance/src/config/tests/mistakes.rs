@@ -312,7 +312,7 @@ fn deployments() {
         ("remote = { url = \"grpc://a:1\" }", M::InvalidValue, "\"grpc://a:1\""),
         ("remote = { url = \"http://a\", check_ms = 0 }", M::OutOfBounds, "0"),
         ("remote = { url = \"https://a\", ca_file = \"no\" }", M::MissingFile, "\"no\""),
-        ("remote = { url = \"http://a\", token = \"abc\" }", M::InlineSecret, "\"abc\""),
+        ("remote = { url = \"https://a\", token = \"abc\" }", M::InlineSecret, "\"abc\""),
         ("binding = [{ feature = \"load\", point = \"load\" }]", M::InvalidValue, "\"load\""),
     ] {
         check(gate, wrong, mistake, offending, None);
