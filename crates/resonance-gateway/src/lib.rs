@@ -19,3 +19,4 @@ pub mod spool;
 pub mod status;
 pub mod supervisor;
 mod tls;
+pub mod traces;

@@ -17,6 +17,7 @@ use crate::sources::mtconnect::MtconnectConfig;
 use crate::sources::opcua::OpcUaConfig;
 use crate::sources::opcua::config::TimeFrom;
 use crate::spool::When;
+use crate::traces::TracesPlan;
 
 /// Everything the gateway needs to run.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Plan {
     pub servers: ServersPlan,
     /// Who is known.
     pub users: Vec<UserPlan>,
+    /// Where the stages of results' ways are told; absent: nowhere.
+    pub traces: Option<TracesPlan>,
     /// Where results wait.
     pub spool: SpoolPlan,
     /// Where events are written as JSON lines; absent: only kept in memory.

@@ -6,6 +6,7 @@ use resonance_plant::ResultRecord;
 use tokio::sync::broadcast;
 
 use crate::spool::SpoolWriter;
+use crate::traces::Tracer;
 
 /// Results a live subscriber may be behind before it loses the oldest.
 pub const LIVE_RESULTS_MAX: usize = 4_096;
@@ -15,12 +16,24 @@ pub const LIVE_RESULTS_MAX: usize = 4_096;
 pub struct Results {
     live: broadcast::Sender<Arc<ResultRecord>>,
     spool: Option<SpoolWriter>,
+    tracer: Tracer,
 }
 
 impl Results {
     /// Results for live subscribers and, if there is one, the spool.
     pub fn new(spool: Option<SpoolWriter>) -> Self {
-        Self { live: broadcast::channel(LIVE_RESULTS_MAX).0, spool }
+        Self { live: broadcast::channel(LIVE_RESULTS_MAX).0, spool, tracer: Tracer::default() }
+    }
+
+    /// The same, and traced.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// What takes the spans of results.
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// Passes a result on.

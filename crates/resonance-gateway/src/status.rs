@@ -7,6 +7,8 @@ use resonance_plant::{PointIndex, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::traces::TracesStatus;
+
 /// A number that only grows; cheap to bump from any thread.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -140,6 +142,9 @@ pub struct Status {
     pub spool: SpoolStatus,
     /// Events.
     pub events: EventsStatus,
+    /// Spans for OpenTelemetry; absent where nothing is traced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TracesStatus>,
 }
 
 /// A source at one moment.

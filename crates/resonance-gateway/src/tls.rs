@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// Trusts the authorities in the file, or the system's.
 ///
@@ -37,4 +39,18 @@ pub(crate) fn trusting(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, Strin
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// The certificates (DER) that a server shows over this stream, where they are trusted.
+///
+/// # Errors
+/// Where there is no encrypted connection, or what is shown is not trusted.
+pub(super) async fn shown(
+    stream: TcpStream,
+    trusted: Arc<ClientConfig>,
+    name: ServerName<'static>,
+) -> std::io::Result<Vec<Vec<u8>>> {
+    let stream = TlsConnector::from(trusted).connect(name, stream).await?;
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    Ok(certificates.iter().map(|certificate| certificate.to_vec()).collect())
 }

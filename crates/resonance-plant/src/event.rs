@@ -125,6 +125,8 @@ codes! {
     GatewayStarted = "gateway.started", Info, "the gateway runs", "";
     GatewayStopped = "gateway.stopped", Info, "the gateway ended as asked", "";
     GatewayFailed = "gateway.failed", Error, "the gateway's hub ended unexpectedly", "restart the gateway, and report what it wrote to standard error";
+    TracesRefused = "traces.refused", Error, "what [traces] asks for cannot work; nothing is traced", "see the reason; mend [traces] and restart the gateway";
+    TracesLost = "traces.lost", Warning, "spans were lost on the way to the collector; results are not affected", "check that the collector runs and takes OTLP over HTTP at the url of [traces]; lower its ratio";
     SourceConnected = "source.connected", Info, "a source reached its machine and receives data", "";
     SourceDisconnected = "source.disconnected", Warning, "a source lost its machine and tries again", "check the machine's power, network and server";
     SourceRefused = "source.refused", Error, "the machine refused the session", "check user, password, security policy and whether the machine trusts this gateway's certificate";

@@ -8,3 +8,4 @@
 pub mod isa95;
 pub mod mtconnect;
 pub mod oip;
+pub mod otlp;

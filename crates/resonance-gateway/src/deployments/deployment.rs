@@ -288,7 +288,15 @@ impl Deployment {
             return Readiness::Unfit(worst, format!("{path} is {worst}"));
         }
         let (ended, received) = (hub.ours(end.point, to), end.received);
-        Readiness::Row(Ticket { deployment: 0, from, to, ended, worst, received })
+        Readiness::Row(Ticket {
+            deployment: 0,
+            from,
+            to,
+            ended,
+            worst,
+            received,
+            gathered: received,
+        })
     }
 }
 

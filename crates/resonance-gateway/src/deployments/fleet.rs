@@ -1,10 +1,11 @@
 //! All deployments, on the hub's thread: who is due, which rows go together, what is published.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use resonance_plant::result::FallbackUsed;
 use resonance_plant::{
-    Clock, Code, Event, EventSink, ModelUsed, OutputValue, Status, Timestamp, Value,
+    Clock, Code, Event, EventSink, ModelUsed, OutputValue, ResultRecord, Status, Timestamp, Value,
 };
 
 use super::deployment::{Deployment, Readiness};
@@ -15,6 +16,7 @@ use crate::hub::core::Hub;
 use crate::plan::Fallback;
 use crate::results::Results;
 use crate::status::DeploymentState;
+use crate::traces::{self, Stages};
 
 /// Consecutive inferences over budget that degrade a deployment.
 const SLOW_MAX: u8 = 8;
@@ -158,7 +160,9 @@ impl Fleet {
         let readiness = deployment.gather(hub, lane, occasion, now);
         let unused = deployment.due.fired(occasion, now);
         match readiness {
-            Readiness::Row(ticket) => lane.finish_row(Ticket { deployment: at, ..ticket }),
+            Readiness::Row(ticket) => {
+                lane.finish_row(Ticket { deployment: at, gathered: now, ..ticket });
+            }
             other => self.hold(at, other, hub, now),
         }
         self.count_overruns(at, unused);
@@ -231,9 +235,15 @@ impl Fleet {
         };
         let now = self.clock.now();
         let rows = batch.tickets.len();
+        let ended = self.results.tracer().is_on().then_some(batch.finished).flatten();
+        let ended = ended.map(|finished| now.minus(finished.elapsed()));
         for (row, ticket) in batch.tickets.iter().enumerate() {
             match &batch.error {
-                None => self.answer(lane, &served.used, *ticket, &batch, (row, rows), hub, now),
+                None => {
+                    let stages = ended.map(|ended| stages(ticket, &batch, rows, ended));
+                    let place = (row, rows);
+                    self.answer(lane, &served.used, *ticket, &batch, place, stages, hub, now);
+                }
                 Some(error) => {
                     self.inference_failed(ticket.deployment, &error.to_string(), hub, now)
                 }
@@ -252,6 +262,7 @@ impl Fleet {
         ticket: Ticket,
         batch: &Batch,
         (row, rows): (usize, usize),
+        stages: Option<Stages>,
         hub: &mut Hub,
         now: Timestamp,
     ) {
@@ -306,7 +317,7 @@ impl Fleet {
         deployment.last = Some(Arc::clone(&record));
         deployment.told = None;
         let at = ticket.deployment;
-        self.publish(at, record, hub);
+        self.publish(at, record, stages, hub);
         let (state, reason) = match () {
             () if is_fallback => (DeploymentState::Degraded, "another model answers"),
             () if is_slow => (DeploymentState::Degraded, "inference takes longer than its budget"),
@@ -389,7 +400,7 @@ impl Fleet {
         let status_held = last.status.worst(held_status);
         let record =
             record(&deployment.frame, &deployment.manifest, &model, outputs, status_held, facts);
-        self.publish(at, Arc::new(record), hub);
+        self.publish(at, Arc::new(record), None, hub);
         if first {
             self.record_event(
                 at,
@@ -441,11 +452,17 @@ impl Fleet {
         let outputs = deployment.slots.no_values(status);
         let record =
             record(&deployment.frame, &deployment.manifest, &model, outputs, status, facts);
-        self.publish(at, Arc::new(record), hub);
+        self.publish(at, Arc::new(record), None, hub);
     }
 
     /// Passes a record on: to the hub as observations of its points, and to whoever wants results.
-    fn publish(&mut self, at: usize, record: Arc<resonance_plant::ResultRecord>, hub: &mut Hub) {
+    fn publish(
+        &mut self,
+        at: usize,
+        record: Arc<ResultRecord>,
+        stages: Option<Stages>,
+        hub: &mut Hub,
+    ) {
         for output in &record.outputs {
             if let Some(point) = output.point {
                 hub.observe(
@@ -460,6 +477,9 @@ impl Fleet {
         if let Some(member) = self.members.get_mut(at) {
             member.deployment.face.results.add(1);
             member.deployment.stale_at = (!record.status.is_bad()).then_some(record.valid_until);
+        }
+        if self.results.tracer().samples(&record.id) {
+            self.results.tracer().take(traces::of_result(&record, stages));
         }
         self.results.publish(record);
     }
@@ -480,6 +500,13 @@ impl Fleet {
             self.events.record(Event::new(self.clock.now(), code, &subject, message));
         }
     }
+}
+
+/// The moments of a row of a batch that the engine ended at `ended`.
+fn stages(ticket: &Ticket, batch: &Batch, rows: usize, ended: Timestamp) -> Stages {
+    let took = Duration::from_micros(batch.inference_us.into());
+    let (received, gathered) = (ticket.received, ticket.gathered);
+    Stages { received, gathered, began: ended.minus(took).max(gathered), ended, rows }
 }
 
 impl Member {

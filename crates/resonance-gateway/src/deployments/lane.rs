@@ -38,6 +38,8 @@ pub struct Ticket {
     pub worst: Status,
     /// When the observation that triggered it was received.
     pub received: Timestamp,
+    /// When the row was gathered.
+    pub gathered: Timestamp,
 }
 
 /// A batch of rows with their answers.
@@ -50,6 +52,8 @@ pub struct Batch {
     pub tickets: Vec<Ticket>,
     /// Time in the engine, microseconds.
     pub inference_us: u32,
+    /// When the engine had ended.
+    pub finished: Option<Instant>,
     /// Why there are no answers.
     pub error: Option<EngineError>,
 }
@@ -250,14 +254,17 @@ impl Batch {
     fn new(served: &ServedModel, rows_max: usize) -> Result<Self, EngineError> {
         let inputs = tensors(served, rows_max)?;
         let tickets = Vec::with_capacity(rows_max);
-        Ok(Self { inputs, outputs: TensorBuf::default(), tickets, inference_us: 0, error: None })
+        Ok(Self { inputs, tickets, ..Self::default() })
     }
 
     fn run(&mut self, session: &mut dyn Session) {
         self.reserve(self.tickets.len());
         let started = Instant::now();
         self.error = session.infer(&self.inputs, &mut self.outputs).err();
-        self.inference_us = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
+        let finished = Instant::now();
+        let took = finished.duration_since(started);
+        self.inference_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        self.finished = Some(finished);
     }
 
     /// Sets the number of rows of every input, keeping the rows there are.

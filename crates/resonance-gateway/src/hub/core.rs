@@ -17,6 +17,8 @@ const MESSAGES_PER_TURN: usize = 64;
 /// What the hub counts.
 #[derive(Debug, Default)]
 pub struct HubCounters {
+    /// Times the hub looked around; it does at least a few times a second.
+    pub turns: Counter,
     /// Observations taken.
     pub observations: Counter,
     /// Blocks taken.
@@ -181,6 +183,7 @@ impl Hub {
     /// Takes what sources sent, within bounds. Returns whether there was anything.
     pub fn take(&mut self) -> bool {
         self.next_turn();
+        self.counters.turns.add(1);
         let mut any = false;
         for at in 0..self.inlets.len() {
             for _ in 0..MESSAGES_PER_TURN {

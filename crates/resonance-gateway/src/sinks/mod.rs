@@ -65,3 +65,15 @@ pub fn build(plan: &SinkPlan) -> Box<dyn Sink> {
         SinkKind::Mqtt(config) => Box::new(mqtt::MqttSink::new(config.clone())),
     }
 }
+
+/// Reaches for a sink's system without sending it anything that it would keep. Returns the
+/// certificates that it showed (DER), its own first.
+///
+/// # Errors
+/// Why it cannot be reached, and what to do.
+pub async fn visit(plan: &SinkPlan) -> Result<Vec<Vec<u8>>, String> {
+    match &plan.kind {
+        SinkKind::Http(config) => http::visit(config, &plan.id).await,
+        SinkKind::Mqtt(config) => mqtt::visit(config, &plan.id).await,
+    }
+}

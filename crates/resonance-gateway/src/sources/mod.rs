@@ -12,6 +12,7 @@ mod outlet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use resonance_plant::{Clock, EventSink, PointIndex};
 
@@ -95,5 +96,25 @@ pub fn build(plan: &SourcePlan) -> Box<dyn Source> {
     match &plan.kind {
         SourceKind::Mtconnect(config) => Box::new(mtconnect::MtconnectSource::new(config.clone())),
         SourceKind::Opcua(config) => Box::new(opcua::OpcUaSource::new(config.clone())),
+    }
+}
+
+/// What a short visit to a machine showed.
+#[derive(Clone, Debug, Default)]
+pub struct Visit {
+    /// The machine's clock minus ours, microseconds; `None` where it tells no time.
+    pub offset_us: Option<i64>,
+    /// The certificates it showed (DER), its own first.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// Visits a machine as its source would, without taking any values. No step takes longer than
+/// `step`.
+///
+/// # Errors
+/// Why it cannot be reached or does not answer, and what to do.
+pub async fn visit(plan: &SourcePlan, step: Duration, clock: &dyn Clock) -> Result<Visit, String> {
+    match &plan.kind {
+        SourceKind::Opcua(config) => opcua::visit(config, step, clock).await,
     }
 }

@@ -1,10 +1,12 @@
 //! A sink's place in the spool.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use resonance_plant::{Code, Event, ResultId, Timestamp, Value};
 use rusqlite::{Connection, OpenFlags, params};
 use tokio::sync::watch;
@@ -14,6 +16,7 @@ use super::error;
 use super::store::{self, SetAside};
 use super::when::{Chooser, When};
 use super::writer::{Place, Shared};
+use crate::traces;
 
 /// Bytes of payload in one batch, about.
 const BATCH_BYTES_MAX: usize = 4 << 20;
@@ -69,6 +72,22 @@ pub struct Cursor {
     own_last: u64,
     chooser: Option<Chooser>,
     failing: bool,
+    /// Results under way to the sink's system that are traced, in order; as many as a sink has
+    /// under way at once.
+    traced: Mutex<VecDeque<Traced>>,
+}
+
+/// A result under way that is traced.
+#[derive(Debug)]
+struct Traced {
+    sequence: u64,
+    id: ResultId,
+    /// When it was read first.
+    taken: Timestamp,
+    /// How often it was read.
+    attempts: u32,
+    /// Why the sink's system will never take it.
+    refused: Option<String>,
 }
 
 impl Cursor {
@@ -83,6 +102,7 @@ impl Cursor {
             own_last: 0,
             chooser: None,
             failing: false,
+            traced: Mutex::default(),
         };
         cursor.rewind();
         cursor
@@ -126,6 +146,7 @@ impl Cursor {
                         let passed = rows.first().map_or(to, |row| row.sequence - 1);
                         place.acknowledged.fetch_max(passed, Ordering::AcqRel);
                     }
+                    self.trace(&rows);
                     if let Some(last) = rows.last() {
                         self.own_last = last.sequence;
                         return rows;
@@ -144,6 +165,7 @@ impl Cursor {
         // After the last of its own, what was read is not for this sink.
         let done = if sequence >= self.own_last { taken } else { sequence.min(taken) };
         place.acknowledged.fetch_max(done, Ordering::AcqRel);
+        self.tell_delivered(sequence);
     }
 
     /// The sink's system will never take this result: it becomes a dead letter, of which the
@@ -152,6 +174,9 @@ impl Cursor {
     pub fn set_aside(&self, sequence: u64, reason: &str) {
         let sink = Arc::clone(&self.place().id);
         let reason = reason.to_owned();
+        if let Some(traced) = self.traced.lock().iter_mut().find(|one| one.sequence == sequence) {
+            traced.refused = Some(reason.clone());
+        }
         self.shared.set_aside.lock().push(SetAside { sink, sequence, reason });
     }
 
@@ -170,6 +195,7 @@ impl Cursor {
             place.taken.fetch_max(before, Ordering::AcqRel);
         }
         if lost > 0 {
+            self.traced.lock().retain(|one| one.sequence > before);
             if let Some(counters) = place.counters.get() {
                 counters.dropped.add(lost);
             }
@@ -183,6 +209,39 @@ impl Cursor {
     /// The longest a result is kept.
     pub fn age_max(&self) -> Duration {
         self.shared.age_max
+    }
+
+    /// Takes note of results that are traced. One that was read before is under way since then.
+    fn trace(&mut self, rows: &[Spooled]) {
+        let Some(tracer) = self.shared.tracer.get() else { return };
+        let taken = self.shared.clock.now();
+        let traced = self.traced.get_mut();
+        for row in rows.iter().filter(|row| tracer.samples(&row.id)) {
+            match traced.iter_mut().find(|one| one.sequence == row.sequence) {
+                Some(again) => again.attempts = again.attempts.saturating_add(1),
+                None => traced.push_back(Traced {
+                    sequence: row.sequence,
+                    id: row.id,
+                    taken,
+                    attempts: 1,
+                    refused: None,
+                }),
+            }
+        }
+    }
+
+    /// Tells of the traced results up to this one that the sink is done with.
+    fn tell_delivered(&self, sequence: u64) {
+        let Some(tracer) = self.shared.tracer.get() else { return };
+        let mut traced = self.traced.lock();
+        let done = traced.iter().take_while(|one| one.sequence <= sequence).count();
+        if done > 0 {
+            let (now, sink) = (self.shared.clock.now(), &self.place().id);
+            tracer.take(traced.drain(..done).map(|one| {
+                let (moments, refused) = ((one.taken, now), one.refused.as_deref());
+                traces::of_delivery(&one.id, sink, one.attempts, moments, refused)
+            }));
+        }
     }
 
     fn place(&self) -> &Place {

@@ -34,6 +34,7 @@ use resonance_plant::{Clock, EventSink};
 
 use crate::plan::SpoolPlan;
 use crate::status::{SinkCounters, SpoolStatus};
+use crate::traces::Tracer;
 
 pub use cursor::{Cursor, Spooled};
 pub use error::SpoolError;
@@ -94,6 +95,11 @@ impl Spool {
             .ok_or_else(|| SpoolError::UnknownSink(sink.into()))?;
         let _ = self.shared.sinks[index].counters.set(counters);
         Ok(Cursor::new(Arc::clone(&self.shared), index))
+    }
+
+    /// From now on, tells of results that are written and delivered. Only the first tracer counts.
+    pub fn trace(&self, tracer: Tracer) {
+        let _ = self.shared.tracer.set(tracer);
     }
 
     /// The highest sequence number written for a deployment before this start; zero: none.

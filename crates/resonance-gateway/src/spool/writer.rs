@@ -17,6 +17,7 @@ use super::refused::REFUSED_MAX;
 use super::store::{self, Opened, Row, SetAside, Store};
 use crate::plan::{DropPolicy, SpoolPlan};
 use crate::status::{Counter, SinkCounters, SpoolStatus};
+use crate::traces::{self, Tracer};
 
 /// Results that may wait for the disk.
 pub const QUEUE_MAX: usize = 16_384;
@@ -83,6 +84,8 @@ pub(super) struct Shared {
     pub(super) damaged: AtomicBool,
     /// What sinks' systems refused for good, until it is kept. Bounded by what may be in flight.
     pub(super) set_aside: Mutex<Vec<SetAside>>,
+    /// Set once results are traced.
+    pub(super) tracer: OnceLock<Tracer>,
     bytes: AtomicU64,
     written: Counter,
     dropped: Counter,
@@ -127,6 +130,7 @@ impl Shared {
             generation: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             set_aside: Mutex::default(),
+            tracer: OnceLock::new(),
             bytes: AtomicU64::new(opened.store.bytes),
             written: Counter::default(),
             dropped: Counter::default(),
@@ -320,6 +324,9 @@ impl Worker {
         let first = self.store.first;
         let now = self.shared.clock.now();
         let done = self.store.append(&self.pending, now, self.bytes_max, self.drop)?;
+        if done.refused == 0 {
+            self.trace();
+        }
         self.pending.clear();
         if let Some(to) = done.deleted_to {
             self.lose_to(Reason::Bytes, first, to);
@@ -329,6 +336,17 @@ impl Worker {
         // Last: who sees the count sees the results.
         self.shared.written.add(done.written);
         Ok(())
+    }
+
+    /// Tells of what was written, which is all that waited.
+    fn trace(&self) {
+        let Some(tracer) = self.shared.tracer.get() else { return };
+        let rows = self.pending.iter();
+        let mut traced = rows.filter(|row| tracer.samples(&row.record.id)).peekable();
+        if traced.peek().is_some() {
+            let now = self.shared.clock.now();
+            tracer.take(traced.map(|row| traces::of_spool(&row.record, now)));
+        }
     }
 
     fn try_to_keep_house(&mut self) {

@@ -30,6 +30,7 @@ use crate::sinks;
 use crate::sources::{self, Link, Stop};
 use crate::spool::{Spool, SpoolError};
 use crate::status::{DeploymentState, SinkCounters, SourceCounters};
+use crate::traces::Tracer;
 
 /// What a gateway is started with besides its plan.
 pub struct Options {
@@ -78,7 +79,10 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let access = Access::new(&plan.users, Arc::clone(&clock), Arc::clone(&sink_events))?;
     let sink_ids: Vec<_> = plan.sinks.iter().map(|sink| Arc::clone(&sink.id)).collect();
     let spool = Spool::open(&plan.spool, &sink_ids, Arc::clone(&clock), Arc::clone(&sink_events))?;
-    let results = Results::new(Some(spool.writer()));
+    let traces_stop = watch::channel(false).0;
+    let (tracer, traces_task) = tracing(&plan, &clock, &sink_events, &traces_stop);
+    spool.trace(tracer.clone());
+    let results = Results::new(Some(spool.writer())).traced(tracer);
     let models = load_models(&plan, &options, &sink_events);
     let remotes = Remotes::look(&plan, &clock, &sink_events).await;
 
@@ -137,6 +141,8 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         servers: Arc::default(),
         stop: watch::channel(false).0,
         sink_stop: watch::channel(false).0,
+        traces_stop,
+        traces_task,
     };
     gateway.remote_tasks = remotes.watch(&gateway.stop, &told_faces, &gateway.waker);
     gateway.sources = Arc::new(links.iter().map(|(link, ..)| SourceFace::of(link)).collect());
@@ -146,6 +152,24 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     }
     sink_events.record(Event::new(clock.now(), Code::GatewayStarted, "gateway", "started"));
     Ok(gateway)
+}
+
+/// What takes spans, and the task that sends them. Where it cannot work, the plant runs untraced.
+fn tracing(
+    plan: &Plan,
+    clock: &Arc<dyn Clock>,
+    events: &Arc<dyn EventSink>,
+    stop: &watch::Sender<bool>,
+) -> (Tracer, Option<tokio::task::JoinHandle<()>>) {
+    let Some(traces) = &plan.traces else { return (Tracer::default(), None) };
+    match Tracer::start(traces, Arc::clone(clock), Arc::clone(events), stop.subscribe()) {
+        Ok((tracer, task)) => (tracer, Some(task)),
+        Err(error) => {
+            let message = error.to_string();
+            events.record(Event::new(clock.now(), Code::TracesRefused, "traces", message));
+            (Tracer::default(), None)
+        }
+    }
 }
 
 fn open_events(plan: &Plan) -> Result<EventLog, StartError> {

@@ -56,6 +56,9 @@ pub struct Gateway {
     pub(super) stop: watch::Sender<bool>,
     /// Ends sinks, after everything else.
     pub(super) sink_stop: watch::Sender<bool>,
+    /// Ends what sends spans, after those who make them.
+    pub(super) traces_stop: watch::Sender<bool>,
+    pub(super) traces_task: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -133,6 +136,7 @@ impl Gateway {
         let deployments = Arc::clone(&self.deployments);
         let events = Arc::clone(&self.events);
         let (hub, servers) = (Arc::clone(&self.hub_counters), Arc::clone(&self.servers));
+        let tracer = self.results.tracer().clone();
         // A reader must not keep the spool open after the gateway stopped.
         let spool = self.spool.as_ref().map(Arc::downgrade);
         Arc::new(move || Status {
@@ -149,7 +153,14 @@ impl Gateway {
                 .and_then(std::sync::Weak::upgrade)
                 .map_or_else(SpoolStatus::default, |spool| spool.status()),
             events: events.status(),
+            traces: tracer.status(),
         })
+    }
+
+    /// How often the hub has looked around so far. A number that stands still for a second is that
+    /// of a hub that hangs.
+    pub fn turns(&self) -> u64 {
+        self.hub_counters.turns.value()
     }
 
     /// Returns when the hub ended unexpectedly: every value and result is bad then, and stays so.
@@ -182,6 +193,10 @@ impl Gateway {
         let _ = self.sink_stop.send(true);
         for task in std::mem::take(&mut self.sink_tasks) {
             // A sink that panicked has said so on standard error.
+            let _ = task.await;
+        }
+        let _ = self.traces_stop.send(true);
+        if let Some(task) = self.traces_task.take() {
             let _ = task.await;
         }
         let now = self.clock.now();

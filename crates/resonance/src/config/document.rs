@@ -42,9 +42,26 @@ impl<'t> Document<'t> {
 
     /// Where secrets stand in the text, though they should not: never to be shown.
     pub(crate) fn secrets(&self) -> Vec<Range<usize>> {
+        self.texts().filter(|(key, text, _)| is_secret(key, text)).map(|(.., at)| at).collect()
+    }
+
+    /// The secrets that stand in the text, as they are meant.
+    pub(crate) fn secrets_as_texts(&self) -> Vec<String> {
+        let secrets = self.texts().filter(|(key, text, _)| is_secret(key, text));
+        secrets.map(|(_, text, _)| text.to_owned()).collect()
+    }
+
+    /// Every text that says where a secret is.
+    pub(crate) fn secret_references(&self) -> Vec<String> {
+        let references = self.texts().filter(|(_, text, _)| is_reference(text));
+        references.map(|(_, text, _)| text.to_owned()).collect()
+    }
+
+    /// Every text with the nearest key above it and its place.
+    fn texts(&self) -> impl Iterator<Item = (&str, &str, Range<usize>)> {
         let mut found = Vec::new();
-        collect_secrets(&self.root, "", &mut found);
-        found
+        collect_texts(&self.root, "", &mut found);
+        found.into_iter()
     }
 }
 
@@ -61,27 +78,34 @@ fn within(text: &str, span: Range<usize>) -> Range<usize> {
     start..end
 }
 
-fn collect_secrets(value: &Spanned<DeValue<'_>>, key: &str, found: &mut Vec<Range<usize>>) {
+fn collect_texts<'d>(
+    value: &'d Spanned<DeValue<'_>>,
+    key: &'d str,
+    found: &mut Vec<(&'d str, &'d str, Range<usize>)>,
+) {
     match value.as_ref() {
         DeValue::Table(table) => {
             for (key, value) in table {
-                collect_secrets(value, key.as_ref(), found);
+                collect_texts(value, key.as_ref(), found);
             }
         }
         DeValue::Array(items) => {
             for item in items {
-                collect_secrets(item, key, found);
+                collect_texts(item, key, found);
             }
         }
-        DeValue::String(text) => {
-            let named_so = is_named_secret(key);
-            let reference = text.starts_with("env:") || text.starts_with("file:");
-            if (named_so && !reference) || userinfo(text).is_some_and(|user| user.contains(':')) {
-                found.push(value.span());
-            }
-        }
+        DeValue::String(text) => found.push((key, text, value.span())),
         _ => {}
     }
+}
+
+fn is_secret(key: &str, text: &str) -> bool {
+    let in_url = userinfo(text).is_some_and(|user| user.contains(':'));
+    in_url || (is_named_secret(key) && !is_reference(text))
+}
+
+fn is_reference(text: &str) -> bool {
+    text.starts_with("env:") || text.starts_with("file:")
 }
 
 /// Whether a key says, perhaps misspelt, that its value is a secret.

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use diagnostic::{Diagnostic, Diagnostics, Mistake, Place};
 use document::Document;
+pub(crate) use document::userinfo;
 use element::PlantFile;
 pub(crate) use nearest::nearest;
 pub(crate) use report::Report;
@@ -135,8 +136,38 @@ impl PlantText {
         Ok(self.folder().join(only.spool.path))
     }
 
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Secrets that stand in the text, though they should not.
+    pub(crate) fn secrets_inside(&self) -> Vec<String> {
+        Document::parse(&self.text, &mut Diagnostics::default()).secrets_as_texts()
+    }
+
+    /// Every `env:NAME` and `file:PATH` in the text.
+    pub(crate) fn secret_references(&self) -> Vec<String> {
+        Document::parse(&self.text, &mut Diagnostics::default()).secret_references()
+    }
+
+    /// The text with nothing in the place of secrets; `None` where it is not TOML.
+    pub(crate) fn without_secrets(&self) -> Option<String> {
+        let mut found = Diagnostics::default();
+        let mut secrets = Document::parse(&self.text, &mut found).secrets();
+        if found.errors() > 0 {
+            return None;
+        }
+        secrets.sort_by_key(|span| std::cmp::Reverse(span.start));
+        let mut text = self.text.clone();
+        for span in secrets {
+            text.replace_range(span, "\"***\"");
+        }
+        Some(text)
+    }
+
     /// The folder that paths in the file are relative to.
-    fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
 

@@ -52,6 +52,12 @@ impl Report {
         self.warnings
     }
 
+    /// What the first error says, and where.
+    pub(crate) fn first_error(&self) -> Option<String> {
+        let first = self.diagnostics.iter().find(|one| one.severity == Severity::Error)?;
+        Some(format!("line {}: {}", self.position(first.span.start).0, first.message))
+    }
+
     /// The mistakes that are kept, in the order of the file.
     #[cfg(test)]
     pub(crate) fn diagnostics(&self) -> &[Diagnostic] {

@@ -192,6 +192,7 @@ fn context() -> Context {
         clock,
         access: Arc::new(access),
         status: Arc::new(move || Gateway {
+            traces: None,
             at: started_at,
             started_at,
             version: "test",

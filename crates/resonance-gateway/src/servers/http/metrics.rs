@@ -17,6 +17,7 @@ use crate::status::{
     Connection, DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary,
     ServerStatus, SinkStatus, SourceStatus, SpoolStatus, Status,
 };
+use crate::traces::TracesStatus;
 
 /// OpenMetrics 1.0.
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -127,6 +128,11 @@ const EVENTS: &[Metric<EventsStatus>] = &[
     counter("events_unwritten", "Events that the events file could not take", |e| e.unwritten),
 ];
 
+const TRACES: &[Metric<TracesStatus>] = &[
+    counter("traces_exported_spans", "Spans the collector took", |t| t.exported),
+    counter("traces_lost_spans", "Spans lost on the way to the collector", |t| t.lost),
+];
+
 const STATES: [(DeploymentState, &str); 6] = [
     (DeploymentState::Inactive, "inactive"),
     (DeploymentState::Ready, "ready"),
@@ -164,7 +170,8 @@ impl Collector for Seen {
         each(&mut encoder, &status.sinks, "sink", |s| &s.id, SINKS)?;
         each(&mut encoder, &status.servers, "server", |s| s.kind, SERVERS)?;
         one(&mut encoder, &status.spool, SPOOL)?;
-        one(&mut encoder, &status.events, EVENTS)
+        one(&mut encoder, &status.events, EVENTS)?;
+        status.traces.as_ref().map_or(Ok(()), |traces| one(&mut encoder, traces, TRACES))
     }
 }
 

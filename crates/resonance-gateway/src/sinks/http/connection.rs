@@ -20,15 +20,15 @@ use super::endpoint::Endpoint;
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 /// What bytes go through.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A stream that comes about, or does not.
-pub(super) type Connecting<'a> =
+pub(crate) type Connecting<'a> =
     Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
 /// Makes connections.
-pub(super) trait Connect: Send + Sync {
+pub(crate) trait Connect: Send + Sync {
     fn connect(&self) -> Connecting<'_>;
 }
 
@@ -49,19 +49,19 @@ impl Connect for Endpoint {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// An open connection. Ends when dropped.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
     /// Whether an answer came through it already: then a peer may close it at any time.
-    pub(super) is_used: bool,
+    pub(crate) is_used: bool,
 }
 
 impl Connection {
@@ -69,7 +69,7 @@ impl Connection {
     ///
     /// # Errors
     /// What went wrong, in words.
-    pub(super) async fn open(connect: &dyn Connect) -> Result<Self, String> {
+    pub(crate) async fn open(connect: &dyn Connect) -> Result<Self, String> {
         let stream = connect.connect().await.map_err(|error| error.to_string())?;
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     /// Whether another request can be sent.
-    pub(super) async fn is_ready(&mut self) -> bool {
+    pub(crate) async fn is_ready(&mut self) -> bool {
         self.sender.ready().await.is_ok()
     }
 
@@ -87,7 +87,7 @@ impl Connection {
     ///
     /// # Errors
     /// What went wrong, in words. The connection is of no use then.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response, String> {

@@ -16,19 +16,19 @@ use crate::{secret, tls};
 
 /// A configuration that was checked, with its secrets and certificates read.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     /// Without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// As in the URL.
-    pub(super) authority: HeaderValue,
+    pub(crate) authority: HeaderValue,
     /// Path and query.
-    pub(super) target: String,
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) form: Form,
-    pub(super) batch_max: usize,
-    pub(super) timeout: Duration,
+    pub(crate) target: String,
+    pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) form: Form,
+    pub(crate) batch_max: usize,
+    pub(crate) timeout: Duration,
 }
 
 impl Endpoint {
@@ -36,7 +36,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`SinkError::Configuration`], naming the key.
-    pub(super) fn new(config: &HttpConfig, id: &str) -> Result<Self, SinkError> {
+    pub(crate) fn new(config: &HttpConfig, id: &str) -> Result<Self, SinkError> {
         let form_of_url =
             || format!("{:?} is not of the form http://host/path or https://host/path", config.url);
         let uri: Uri = config.url.parse().map_err(|_| refused("url", form_of_url()))?;

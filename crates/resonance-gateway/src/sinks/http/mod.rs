@@ -21,6 +21,10 @@ mod endpoint;
 mod poster;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 pub use config::HttpConfig;
+pub(crate) use connection::Connection;
+pub(crate) use endpoint::Endpoint;
 pub use poster::HttpSink;
+pub(super) use visit::visit;

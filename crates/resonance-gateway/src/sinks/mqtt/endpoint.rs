@@ -31,10 +31,10 @@ pub(super) struct Endpoint {
 
 /// An MQTT URL's parts.
 #[derive(Debug, PartialEq, Eq)]
-struct Url<'a> {
-    tls: bool,
-    host: &'a str,
-    port: u16,
+pub(super) struct Url<'a> {
+    pub(super) tls: bool,
+    pub(super) host: &'a str,
+    pub(super) port: u16,
 }
 
 impl Endpoint {
@@ -138,7 +138,7 @@ impl Endpoint {
     }
 }
 
-fn parse(url: &str) -> Result<Url<'_>, String> {
+pub(super) fn parse(url: &str) -> Result<Url<'_>, String> {
     let form = || format!("{url:?} is not of the form mqtt://host:port or mqtts://host:port");
     let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
     let (tls, default_port) = match scheme {

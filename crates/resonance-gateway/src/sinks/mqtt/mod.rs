@@ -27,6 +27,8 @@ pub mod publisher;
 #[cfg(test)]
 mod tests;
 pub mod topic;
+mod visit;
 
 pub use config::MqttConfig;
 pub use publisher::MqttSink;
+pub(super) use visit::visit;

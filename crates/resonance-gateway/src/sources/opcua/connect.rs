@@ -49,6 +49,14 @@ pub(super) struct Session {
     nonce: ByteString,
 }
 
+impl Session {
+    /// The certificate of the machine (DER), where it showed one.
+    pub(super) fn server_certificate(&self) -> Option<Vec<u8>> {
+        let shown = pki::own_of_chain(self.certificate.as_ref());
+        (!shown.is_empty()).then(|| shown.to_vec())
+    }
+}
+
 /// Why a session does not go on.
 pub(super) enum NotResumed {
     /// The machine cannot be reached; the session may still be there.

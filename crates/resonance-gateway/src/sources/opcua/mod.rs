@@ -18,6 +18,9 @@ mod subscriptions;
 pub mod survey;
 mod transport;
 mod unpack;
+mod visit;
 
 pub use config::OpcUaConfig;
 pub use session::OpcUaSource;
+pub use visit::pki_folder;
+pub(super) use visit::visit;

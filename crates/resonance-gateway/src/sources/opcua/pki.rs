@@ -172,7 +172,7 @@ fn normal(fingerprint: &str) -> String {
 }
 
 /// The first certificate of a chain of DER sequences; all of it where that cannot be told.
-fn own_of_chain(der: &[u8]) -> &[u8] {
+pub(super) fn own_of_chain(der: &[u8]) -> &[u8] {
     match der {
         [0x30, 0x82, high, low, ..] => {
             let length = 4 + usize::from(u16::from_be_bytes([*high, *low]));

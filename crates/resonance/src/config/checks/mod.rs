@@ -11,6 +11,7 @@ mod names;
 mod servers;
 mod sinks;
 mod sources;
+mod traces;
 
 use std::path::Path;
 
@@ -40,6 +41,9 @@ pub(super) fn check(root: &Node<'_>, folder: &Path, out: &mut Diagnostics) {
         sinks::check(&mut check, &sink);
     }
     servers::check(&mut check, root);
+    if let Some(traces) = root.get("traces") {
+        traces::check(&mut check, &traces);
+    }
     let runs_nothing = !["source", "deployment", "model", "server"].iter().any(|key| root.has(key));
     // A misspelt key is told as such; that nothing is left to run follows from it.
     if runs_nothing && check.out.errors() == 0 {

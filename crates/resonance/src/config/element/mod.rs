@@ -9,6 +9,7 @@ mod server;
 mod sink;
 mod source;
 mod spool;
+mod traces;
 mod user;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use server::{Servers, Tls};
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 pub(crate) use spool::Spool;
+pub(crate) use traces::Traces;
 pub(crate) use user::User;
 
 /// A plant: its equipment, where data comes from, which models judge it and who may read what
@@ -59,6 +61,10 @@ pub(crate) struct PlantFile {
     /// Where results wait for sinks.
     #[serde(default)]
     pub(crate) spool: Spool,
+    /// How long results took on their way, for an OpenTelemetry collector. Absent: nothing is
+    /// traced.
+    #[serde(default)]
+    pub(crate) traces: Option<Traces>,
     /// The file that takes every event as one line of JSON. Absent: the last events are kept in
     /// memory only.
     #[serde(default)]

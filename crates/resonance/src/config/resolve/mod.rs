@@ -62,6 +62,7 @@ pub(super) fn resolve(
     let sinks = resolver.sinks();
     resolver.warn_of_every_result(&sinks, &deployments);
     let users = resolver.users();
+    let traces = resolver.traces();
     if resolver.out.errors() > 0 {
         return None;
     }
@@ -72,6 +73,7 @@ pub(super) fn resolve(
         sinks,
         servers: resolver.servers(),
         users,
+        traces,
         spool: resolver.spool(),
         events_file: file.events_file.as_ref().map(|path| folder.join(path)),
         plant: Arc::new(resolver.plant),

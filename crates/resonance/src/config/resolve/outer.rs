@@ -10,8 +10,10 @@ use resonance_gateway::plan::{
 };
 use resonance_gateway::remote::RemoteConfig;
 use resonance_gateway::secret;
+use resonance_gateway::sinks::http::HttpConfig;
 use resonance_gateway::sinks::payload::Format;
 use resonance_gateway::sources::opcua::config::SecretRef;
+use resonance_gateway::traces::TracesPlan;
 use resonance_wire::isa95::Object;
 
 use super::{Diagnostic, Mistake, Resolver, SourcePoints, with_points};
@@ -85,6 +87,31 @@ impl Resolver<'_, '_> {
             let told = Diagnostic::warning(Mistake::EveryResult, &place, message).remedy(remedy);
             self.out.push(told);
         }
+    }
+
+    pub(super) fn traces(&mut self) -> Option<TracesPlan> {
+        let traces = self.file.traces.as_ref()?;
+        let mut token = traces.token.clone();
+        if let Some(reference) = &mut token {
+            self.relative_to_folder(reference);
+            if let Err(error) = secret::read(reference) {
+                let node = self.root.get("traces").and_then(|table| table.get("token"));
+                let place = node.map(|node| node.place).unwrap_or_default();
+                self.secret_missing(&place, &error.to_string());
+            }
+        }
+        let ca_file = traces.ca_file.as_ref().map(|file| self.folder_of(file));
+        Some(TracesPlan {
+            collector: HttpConfig {
+                token,
+                ca_file: ca_file.map(|file| file.display().to_string()),
+                timeout_ms: traces.timeout_ms,
+                ..HttpConfig::for_url(&traces.url)
+            },
+            ratio: traces.ratio,
+            service_name: traces.service_name.clone(),
+            every: Duration::from_millis(traces.every_ms.into()),
+        })
     }
 
     pub(super) fn users(&mut self) -> Vec<UserPlan> {

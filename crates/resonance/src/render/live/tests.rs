@@ -81,6 +81,7 @@ fn gateway() -> Status {
     Status {
         at: Timestamp::from_millis(START),
         started_at: Timestamp::from_millis(START - 83_000),
+        traces: None,
         version: "0.1.0",
         sources: vec![],
         hub: HubStatus { observations: 12_345, blocks: 100, gaps: 1, rewinds: 0 },

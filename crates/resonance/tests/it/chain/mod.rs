@@ -10,3 +10,4 @@ mod readme;
 mod remote;
 mod surfaces;
 mod terminal;
+mod traces;

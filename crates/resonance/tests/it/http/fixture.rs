@@ -221,6 +221,7 @@ fn context(
         status: Arc::new(move || Status {
             at: now(),
             started_at: now(),
+            traces: None,
             version: "0.0.0",
             sources: vec![source()],
             hub: HubStatus { observations: 7, ..HubStatus::default() },
