@@ -7,7 +7,7 @@ BENCH_PEERS := .cache/bench
 export RESONANCE_PEERS_PYTHON ?= $(CURDIR)/$(PEERS)/bin/python
 RESONANCE := target/$(PROFILE)/resonance
 
-.PHONY: demo build test lint bench fuzz onnxruntime peers mosquitto clean
+.PHONY: demo build test lint bench bundle deb aarch64 fuzz onnxruntime peers mosquitto clean
 
 # A simulated CNC over OPC UA, the gateway and a live view; Ctrl-C ends it.
 demo: build
@@ -51,12 +51,29 @@ $(BENCH_PEERS)/.installed: bench/requirements.txt
 	$(BENCH_PEERS)/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 
+# One archive that installs and runs without a network; a Debian package. Both go to dist/.
+bundle: build
+	packaging/bundle
+
+deb: build
+	packaging/deb
+
+# The archive for 64-bit ARM, from here. Needs the compiler and libraries of that processor:
+#   rustup target add aarch64-unknown-linux-gnu; apt-get install gcc-aarch64-linux-gnu
+aarch64: build
+	ARCH=aarch64 tools/fetch-onnxruntime
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
+	cargo build --profile $(PROFILE) --target aarch64-unknown-linux-gnu -p resonance
+	ARCH=aarch64 BINARY=target/aarch64-unknown-linux-gnu/$(PROFILE)/resonance TELLER=$(RESONANCE) \
+	STRIP=aarch64-linux-gnu-strip ORT=$$(ls .cache/onnxruntime-aarch64/*.so.*) packaging/bundle
+
 # Every fuzz target for FUZZ_SECONDS; needs cargo-fuzz (tools/fuzz says how to get it).
 FUZZ_SECONDS ?= 60
 fuzz:
 	@tools/fuzz $(FUZZ_SECONDS)
 
 clean:
-	rm -rf target .cache
+	rm -rf target .cache dist
 
 include models/models.mk

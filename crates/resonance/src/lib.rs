@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod connect;
 mod demo;
+mod doctor;
 mod render;
 mod summary;
 

@@ -107,7 +107,7 @@ pub(crate) fn run(args: ConnectArgs) -> Result<ExitCode, CliError> {
         (Format::Text, Some(out)) => {
             write_new(out, &text)?;
             output::print(&told(&proposal, &survey))?;
-            eprint!("{}", report.render(output::colored(&std::io::stderr())));
+            output::say_report(&report);
             output::print(&format!(
                 "\n{0} is written: resonance run {0} --watch\n",
                 out.display()
@@ -115,7 +115,7 @@ pub(crate) fn run(args: ConnectArgs) -> Result<ExitCode, CliError> {
         }
         (Format::Text, None) => {
             output::print(&text)?;
-            eprint!("{}", told(&proposal, &survey));
+            output::say(&told(&proposal, &survey));
         }
     }
     Ok(Exit::Done.into())

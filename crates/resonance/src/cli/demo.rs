@@ -79,10 +79,10 @@ pub(crate) fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
 
 fn announce(scene: &Scene, gateway: &Gateway) {
     for url in scene.urls() {
-        eprintln!("machine (simulated or replayed) at {url}");
+        output::say(&format!("machine (simulated or replayed) at {url}"));
     }
     for server in gateway.status().servers {
-        eprintln!("{} server at {}", server.kind, server.url);
+        output::say(&format!("{} server at {}", server.kind, server.url));
     }
 }
 
@@ -133,7 +133,7 @@ fn finish(summary: &Summary, taken: u64, format: Format) -> Result<ExitCode, Cli
         idle.push("the MES took no message".into());
     }
     for stage in &idle {
-        eprintln!("broken: {stage}");
+        output::say(&format!("broken: {stage}"));
     }
     Ok(if idle.is_empty() { Exit::Done } else { Exit::Failed }.into())
 }

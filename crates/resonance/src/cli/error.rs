@@ -55,7 +55,7 @@ impl CliError {
     pub(crate) fn report(self) -> ExitCode {
         let exit = self.exit();
         if exit != Exit::Done {
-            eprintln!("resonance: {self}");
+            super::output::say_failure(&self);
         }
         exit.into()
     }

@@ -5,13 +5,17 @@
 //! own runtime. What a command finds goes to standard output, what it says about itself to
 //! standard error.
 
+mod completions;
 mod connect;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod duration;
 mod error;
 pub(crate) mod http;
+mod man;
 mod model;
+mod notify;
 mod output;
 mod plant;
 mod run;
@@ -45,6 +49,19 @@ struct Cli {
         help_heading = "Messages"
     )]
     log: String,
+    /// The form of these messages: `text`, or `json` for one object a line, whatever is said on
+    /// standard error included.
+    #[arg(
+        long,
+        global = true,
+        env = "RESONANCE_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        hide_default_value = true,
+        help_heading = "Messages"
+    )]
+    log_format: Format,
     /// Whether output is coloured: `always`, `never`, or `auto`, the default, on terminals unless
     /// NO_COLOR is set.
     #[arg(
@@ -61,9 +78,10 @@ struct Cli {
     command: Command,
 }
 
-/// What the OPC UA stack logs is told by the gateway's events, in words for its user.
-const DEFAULT_LOG: &str =
-    "warn,opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_server=off,opcua_types=off";
+/// What the OPC UA stack logs is told by the gateway's events, in words for its user. What a
+/// command says about itself is logged only where standard error is for programs.
+const DEFAULT_LOG: &str = "warn,resonance::said=info,\
+    opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_server=off,opcua_types=off";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -94,6 +112,9 @@ enum Command {
     /// Make what a plant file says about users.
     #[command(subcommand)]
     User(user::Command),
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
@@ -107,6 +128,9 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Status(args) => status::run(args),
         Command::DeadLetters(command) => dead_letters::run(command),
         Command::User(command) => user::run(command),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 
@@ -114,7 +138,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     output::set_color(cli.color);
-    if let Err(error) = output::log_to_stderr(&cli.log) {
+    if let Err(error) = output::log_to_stderr(&cli.log, cli.log_format) {
         return error.report();
     }
     dispatch(cli.command).unwrap_or_else(|error| error.report())

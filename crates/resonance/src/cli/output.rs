@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 use super::CliError;
+use crate::config::Report;
 
 /// For people or for programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -69,23 +70,64 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> 
     print(&text)
 }
 
+/// Whether everything on standard error is a line of JSON.
+static SAYS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Says something about a command on standard error: a line, or several.
+pub(crate) fn say(text: &str) {
+    let text = text.trim_end_matches('\n');
+    if SAYS_JSON.load(Ordering::Relaxed) {
+        tracing::info!(target: "resonance::said", "{text}");
+    } else {
+        // Nothing can be done where standard error is closed.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// Says what was found in a plant file, unless that is nothing.
+pub(crate) fn say_report(report: &Report) {
+    if !SAYS_JSON.load(Ordering::Relaxed) {
+        let _ = io::stderr().lock().write_all(report.render(colored(&io::stderr())).as_bytes());
+    } else if !report.is_valid() {
+        tracing::error!(target: "resonance::said", report = %report.to_json(), "{}", report.summary());
+    } else if report.warnings() > 0 {
+        tracing::warn!(target: "resonance::said", report = %report.to_json(), "{}", report.summary());
+    }
+}
+
+/// Says on standard error why a command failed.
+pub(super) fn say_failure(error: &CliError) {
+    if SAYS_JSON.load(Ordering::Relaxed) {
+        tracing::error!(target: "resonance::said", "{error}");
+    } else {
+        let _ = writeln!(io::stderr().lock(), "resonance: {error}");
+    }
+}
+
 /// Sends the log of the process to standard error.
 ///
 /// # Errors
 /// Where the filter makes no sense.
-pub(super) fn log_to_stderr(filter: &str) -> Result<(), CliError> {
+pub(super) fn log_to_stderr(filter: &str, format: Format) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         CliError::Refused(format!(
             "--log {filter:?}: {error}; write a level (error, warn, info, debug, trace) \
              or target=level, separated by commas"
         ))
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| LogWriter)
-        .with_ansi(colored(&std::io::stderr()))
-        .try_init()
-        .map_err(|error| CliError::Internal(format!("the log cannot start: {error}")))
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogWriter);
+    match format {
+        Format::Text => log.with_ansi(colored(&std::io::stderr())).try_init(),
+        Format::Json => {
+            SAYS_JSON.store(true, Ordering::Relaxed);
+            std::panic::set_hook(Box::new(|panic| {
+                let backtrace = std::backtrace::Backtrace::capture();
+                tracing::error!(target: "resonance::said", %backtrace, "{panic}");
+            }));
+            log.json().flatten_event(true).with_ansi(false).try_init()
+        }
+    }
+    .map_err(|error| CliError::Internal(format!("the log cannot start: {error}")))
 }
 
 /// Log lines held back while something is drawn on the terminal, and how many more there were.

@@ -108,7 +108,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     match args.format {
         Format::Json => output::print_json(&report.to_json())?,
         Format::Text => {
-            eprint!("{}", report.render(output::colored(&std::io::stderr())));
+            output::say_report(&report);
             if !fails {
                 output::print(&format!("{} is valid\n", args.file.display()))?;
             }

@@ -13,6 +13,7 @@ use resonance_inference::{Engine, EngineError, Limits};
 use resonance_plant::SystemClock;
 
 use super::duration::parse_duration;
+use super::notify::Manager;
 use super::signal::asked_to_end;
 use super::{CliError, Exit, Format, output, watch};
 use crate::config::{PlantText, Purpose};
@@ -42,6 +43,7 @@ Examples:
   resonance run plant.toml                            until Ctrl-C or SIGTERM
   resonance run plant.toml --watch                    with a live view; q ends it
   resonance run plant.toml --log info                 tells what happens on standard error
+  resonance run plant.toml --log info --log-format json       the same for a log collector
   resonance run plant.toml --duration 60s --format json | jq .inferences
 
 Exit codes: 0 it ran and ended as asked, 1 it could not start, 2 the plant file was refused,
@@ -53,15 +55,27 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     runtime.block_on(async {
         let gateway = start_gateway(&plant, Warnings::Shown).await?;
         let status = gateway.status();
+        let manager = Manager::of_environment();
         for server in &status.servers {
-            eprintln!("{} server at {}", server.kind, server.url);
+            output::say(&format!("{} server at {}", server.kind, server.url));
         }
-        if args.watch {
+        if let Some(manager) = &manager {
+            manager.ready();
+        }
+        let running = async {
+            if !args.watch {
+                return wait(args.duration, &gateway).await;
+            }
             let title = format!("Resonance {}", args.file.display());
             let view = LiveView::of(&gateway.context(), &title, "");
-            watch::show(view, args.duration, &gateway).await?;
-        } else {
-            wait(args.duration, &gateway).await?;
+            watch::show(view, args.duration, &gateway).await
+        };
+        tokio::select! {
+            ended = running => ended?,
+            () = watched(manager.as_ref(), &gateway) => {}
+        }
+        if let Some(manager) = &manager {
+            manager.stopping();
         }
         let (summary, ended) = end(gateway).await;
         match args.format {
@@ -70,6 +84,14 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         }
         ended.map(|()| Exit::Done.into())
     })
+}
+
+/// Tells the service manager that the gateway lives; never returns.
+async fn watched(manager: Option<&Manager>, gateway: &Gateway) {
+    match manager {
+        Some(manager) => manager.watch(gateway).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Stops a gateway, delivering what is left. Says what it did, and whether it had failed.
@@ -105,13 +127,12 @@ pub(crate) async fn start_gateway(
     warnings: Warnings,
 ) -> Result<Gateway, CliError> {
     let (plan, report) = plant.plan(Purpose::Run);
-    let rendered = report.render(output::colored(&std::io::stderr()));
     let Some(plan) = plan else {
-        eprint!("{rendered}");
+        output::say_report(&report);
         return Err(CliError::Refused("the plant file was refused; nothing was started".into()));
     };
     if warnings == Warnings::Shown {
-        eprint!("{rendered}");
+        output::say_report(&report);
     }
     let engine = OnnxRuntime::find().map(|engine| Arc::new(engine) as Arc<dyn Engine>);
     start_plan(plan, engine).await

@@ -290,7 +290,7 @@ async fn serve_agent(args: &MtconnectArgs) -> Result<ExitCode, CliError> {
         AgentStartError::Listen { .. } => CliError::Failed(error.to_string()),
     })?;
     if !args.listen.ip().is_loopback() {
-        eprintln!("anyone on the network may read this simulated machine");
+        output::say("anyone on the network may read this simulated machine");
     }
     let (url, items) = (agent.url(), agent.data_items());
     output::print(&match args.format {
@@ -306,7 +306,7 @@ async fn serve_agent(args: &MtconnectArgs) -> Result<ExitCode, CliError> {
         ),
     })?;
     signal::asked_to_end().await.map_err(|error| CliError::Failed(format!("signals: {error}")))?;
-    eprintln!("stopped: {} documents", agent.documents());
+    output::say(&format!("stopped: {} documents", agent.documents()));
     Ok(Exit::Done.into())
 }
 
@@ -324,7 +324,7 @@ async fn start_replay(args: &ReplayArgs) -> Result<Running, CliError> {
     })
     .map_err(refused)?;
     for notice in recording.notices() {
-        eprintln!("{notice}");
+        output::say(&notice.to_string());
     }
     recording.start(args.listen.endpoint()?).await.map_err(refused)
 }
@@ -356,7 +356,7 @@ impl ListenArgs {
         });
         let user = user.transpose()?;
         if !endpoint.listen.ip().is_loopback() && user.is_none() {
-            eprintln!("anyone on the network may read this simulated machine; see --user");
+            output::say("anyone on the network may read this simulated machine; see --user");
         }
         Ok(Endpoint {
             pki: self.pki.clone(),

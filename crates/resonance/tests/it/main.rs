@@ -14,6 +14,7 @@ mod needs;
 mod opcua_memory;
 mod opcua_server;
 mod opcua_source;
+mod operating;
 mod peers;
 mod plant_schema;
 mod result_record;

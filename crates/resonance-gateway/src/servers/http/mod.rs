@@ -34,3 +34,4 @@ mod values;
 
 pub use listener::{Running, ServerError, start};
 pub use openapi::document as openapi_document;
+pub use tls::check_pair;

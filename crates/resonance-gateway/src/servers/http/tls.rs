@@ -12,6 +12,14 @@ use tokio_rustls::TlsAcceptor;
 use super::listener::ServerError;
 use crate::plan::TlsPlan;
 
+/// Whether a certificate and a key can be used, and belong together.
+///
+/// # Errors
+/// What is wrong with which file.
+pub fn check_pair(plan: &TlsPlan) -> Result<(), String> {
+    acceptor(plan).map(drop).map_err(|error| error.to_string())
+}
+
 /// TLS 1.2 and 1.3 with this certificate; HTTP/2 and HTTP/1.1 by ALPN.
 pub(super) fn acceptor(plan: &TlsPlan) -> Result<TlsAcceptor, ServerError> {
     let unreadable =

@@ -1,0 +1,106 @@
+//! What the plant file names elsewhere: machines, systems, models.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use resonance_gateway::models::ServedModel;
+use resonance_gateway::plan::{Fallback, Plan, SinkPlan, SourcePlan};
+use resonance_gateway::{sinks, sources};
+use resonance_inference::Limits;
+use resonance_inference::engines::OnnxRuntime;
+use resonance_inference::package::VerifiedModel;
+use resonance_plant::SystemClock;
+
+use super::check::Check;
+use super::{Look, STEP_MAX, blocking, certificates};
+
+/// A machine's clock further off than this gives results times that no other clock agrees with,
+/// microseconds.
+const OFFSET_US_MAX: u64 = 1_000_000;
+
+/// A look at every source, sink and model.
+pub(super) fn looks(plan: &Plan) -> Vec<(&'static str, Look)> {
+    let mut looks: Vec<(&'static str, Look)> = Vec::new();
+    for plan in plan.sources.iter().cloned() {
+        looks.push(("source", Box::pin(async move { source(&plan).await })));
+    }
+    for plan in plan.sinks.iter().cloned() {
+        looks.push(("sink", Box::pin(async move { sink(&plan).await })));
+    }
+    for model in models(plan).into_values() {
+        looks.push(("model", blocking(move || vec![self::model(&model)])));
+    }
+    looks
+}
+
+/// Every model of a plan by name.
+pub(super) fn models(plan: &Plan) -> BTreeMap<Arc<str>, Arc<VerifiedModel>> {
+    let fallbacks = plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
+        Fallback::FallBackTo(model) => Some(model),
+        Fallback::Fail | Fallback::HoldLast => None,
+    });
+    let deployed = plan.deployments.iter().map(|deployment| &deployment.model);
+    let all = plan.models.iter().chain(deployed).chain(fallbacks);
+    all.map(|model| (Arc::clone(&model.manifest.name), Arc::clone(model))).collect()
+}
+
+async fn source(plan: &SourcePlan) -> Vec<Check> {
+    let subject = plan.id.to_string();
+    let visit = match sources::visit(plan, STEP_MAX, &SystemClock).await {
+        Ok(visit) => visit,
+        Err(problem) => {
+            return vec![Check::fail("source", &subject, problem).remedy(
+                "look whether the machine is on, its network reached and its address right",
+            )];
+        }
+    };
+    let mut checks = vec![Check::ok("source", &subject, "answers")];
+    if let Some(offset_us) = visit.offset_us {
+        let said = format!("its clock is {:.1} ms off ours", offset_us as f64 / 1e3);
+        let is_used = plan.kind.keeps_machine_time();
+        checks.push(if is_used && offset_us.unsigned_abs() > OFFSET_US_MAX {
+            Check::warn("source clock", &subject, said)
+                .remedy("synchronize the machine's clock, or set time = \"receive\" for its source")
+        } else {
+            Check::ok("source clock", &subject, said)
+        });
+    }
+    checks.extend(shown("source", &subject, &visit.certificates));
+    checks
+}
+
+async fn sink(plan: &SinkPlan) -> Vec<Check> {
+    let subject = plan.id.to_string();
+    let fail = |said: String| {
+        let remedy = "look whether the system runs and lets us in; results wait in the spool";
+        vec![Check::fail("sink", &subject, said).remedy(remedy)]
+    };
+    match tokio::time::timeout(STEP_MAX, sinks::visit(plan)).await {
+        Ok(Ok(certificates)) => {
+            let mut checks = vec![Check::ok("sink", &subject, "answers")];
+            checks.extend(shown("sink", &subject, &certificates));
+            checks
+        }
+        Ok(Err(problem)) => fail(problem),
+        Err(_) => fail(format!("no answer within {} s", STEP_MAX.as_secs())),
+    }
+}
+
+/// The certificate that a peer showed.
+fn shown(kind: &str, id: &str, certificates: &[Vec<u8>]) -> Option<Check> {
+    let subject = format!("of {kind} {id}");
+    certificates.first().map(|der| certificates::of(&subject, der, "have it renewed there"))
+}
+
+fn model(model: &Arc<VerifiedModel>) -> Check {
+    let subject = format!("{} {}", model.manifest.name, model.manifest.version);
+    let loaded = OnnxRuntime::find().map_err(|error| error.to_string()).and_then(|engine| {
+        ServedModel::load(Arc::clone(model), &engine, &Limits::default())
+            .map_err(|error| error.to_string())
+    });
+    match loaded {
+        Ok(_) => Check::ok("model", &subject, "reproduces its golden vectors"),
+        Err(problem) => Check::fail("model", &subject, problem)
+            .remedy("resonance model inspect tells what it needs; resonance model compare, where"),
+    }
+}
