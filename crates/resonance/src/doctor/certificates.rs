@@ -30,10 +30,10 @@ pub(super) enum Kept {
         /// The two files.
         tls: TlsPlan,
     },
-    /// Authorities that a sink trusts, PEM.
+    /// Authorities that are trusted, PEM.
     Authorities {
-        /// The sink.
-        sink: String,
+        /// What trusts them.
+        user: String,
         /// The file.
         file: PathBuf,
     },
@@ -55,8 +55,17 @@ pub(super) fn kept(plan: &Plan) -> Vec<Kept> {
             SinkKind::Mqtt(config) => &config.ca_file,
         };
         if let Some(file) = file {
-            kept.push(Kept::Authorities { sink: sink.id.to_string(), file: file.into() });
+            kept.push(Kept::Authorities { user: format!("sink {}", sink.id), file: file.into() });
         }
+    }
+    for deployment in &plan.deployments {
+        if let Some(file) = deployment.remote.as_ref().and_then(|remote| remote.ca_file.as_ref()) {
+            let user = format!("deployment {}", deployment.id);
+            kept.push(Kept::Authorities { user, file: file.into() });
+        }
+    }
+    if let Some(file) = plan.traces.as_ref().and_then(|traces| traces.collector.ca_file.as_ref()) {
+        kept.push(Kept::Authorities { user: "traces".into(), file: file.into() });
     }
     let of_source = |kind: &SourceKind| match kind {
         SourceKind::Opcua(config) => Some(pki_folder(config)),
@@ -77,7 +86,7 @@ pub(super) fn check_all(kept: &[Kept]) -> Vec<Check> {
     for kept in kept {
         match kept {
             Kept::Pair { server, tls } => pair(server, tls, &mut checks),
-            Kept::Authorities { sink, file } => authorities(sink, file, &mut checks),
+            Kept::Authorities { user, file } => authorities(user, file, &mut checks),
             Kept::Pki(folder) => pki(folder, &mut checks),
         }
     }
@@ -124,8 +133,8 @@ fn pem(file: &Path) -> Result<Vec<Vec<u8>>, String> {
     }
 }
 
-fn authorities(sink: &str, file: &Path, checks: &mut Vec<Check>) {
-    let subject = format!("sink {sink}: {}", file.display());
+fn authorities(user: &str, file: &Path, checks: &mut Vec<Check>) {
+    let subject = format!("{user}: {}", file.display());
     let remedy = "put the authority's present certificate into the file that ca_file names";
     match pem(file) {
         Ok(found) => checks.extend(found.iter().map(|der| of(&subject, der, remedy))),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use resonance_gateway::models::ServedModel;
-use resonance_gateway::plan::{Fallback, Plan, SinkPlan, SourcePlan};
+use resonance_gateway::plan::{DeploymentPlan, Fallback, Plan, SinkPlan, SourcePlan};
+use resonance_gateway::remote::Remote;
 use resonance_gateway::{sinks, sources};
 use resonance_inference::Limits;
 use resonance_inference::engines::OnnxRuntime;
@@ -18,7 +19,7 @@ use super::{Look, STEP_MAX, blocking, certificates};
 /// microseconds.
 const OFFSET_US_MAX: u64 = 1_000_000;
 
-/// A look at every source, sink and model.
+/// A look at every source, sink, remote server and model.
 pub(super) fn looks(plan: &Plan) -> Vec<(&'static str, Look)> {
     let mut looks: Vec<(&'static str, Look)> = Vec::new();
     for plan in plan.sources.iter().cloned() {
@@ -27,19 +28,23 @@ pub(super) fn looks(plan: &Plan) -> Vec<(&'static str, Look)> {
     for plan in plan.sinks.iter().cloned() {
         looks.push(("sink", Box::pin(async move { sink(&plan).await })));
     }
+    for plan in plan.deployments.iter().filter(|plan| plan.remote.is_some()).cloned() {
+        looks.push(("remote", Box::pin(async move { remote(&plan).await })));
+    }
     for model in models(plan).into_values() {
         looks.push(("model", blocking(move || vec![self::model(&model)])));
     }
     looks
 }
 
-/// Every model of a plan by name.
+/// Every model that this process runs, by name.
 pub(super) fn models(plan: &Plan) -> BTreeMap<Arc<str>, Arc<VerifiedModel>> {
     let fallbacks = plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
         Fallback::FallBackTo(model) => Some(model),
         Fallback::Fail | Fallback::HoldLast => None,
     });
-    let deployed = plan.deployments.iter().map(|deployment| &deployment.model);
+    let local = plan.deployments.iter().filter(|deployment| deployment.remote.is_none());
+    let deployed = local.map(|deployment| &deployment.model);
     let all = plan.models.iter().chain(deployed).chain(fallbacks);
     all.map(|model| (Arc::clone(&model.manifest.name), Arc::clone(model))).collect()
 }
@@ -84,6 +89,24 @@ async fn sink(plan: &SinkPlan) -> Vec<Check> {
         Ok(Err(problem)) => fail(problem),
         Err(_) => fail(format!("no answer within {} s", STEP_MAX.as_secs())),
     }
+}
+
+/// Whether another server runs a deployment's model as its package says.
+async fn remote(plan: &DeploymentPlan) -> Vec<Check> {
+    let Some(config) = &plan.remote else { return Vec::new() };
+    let subject = plan.id.to_string();
+    let (model, runtime) = (Arc::clone(&plan.model), tokio::runtime::Handle::current());
+    let found = match Remote::new(config, model, runtime) {
+        Ok(remote) => Arc::new(remote).check().await,
+        Err(error) => Err(error),
+    };
+    vec![match found {
+        Ok(()) => {
+            Check::ok("remote", &subject, format!("{} reproduces its golden vectors", config.url))
+        }
+        Err(problem) => Check::fail("remote", &subject, problem.to_string())
+            .remedy("look whether the server runs and serves the model of the package"),
+    }]
 }
 
 /// The certificate that a peer showed.
