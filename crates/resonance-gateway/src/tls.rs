@@ -45,7 +45,7 @@ pub(crate) fn trusting(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, Strin
 ///
 /// # Errors
 /// Where there is no encrypted connection, or what is shown is not trusted.
-pub(super) async fn shown(
+pub(crate) async fn shown(
     stream: TcpStream,
     trusted: Arc<ClientConfig>,
     name: ServerName<'static>,

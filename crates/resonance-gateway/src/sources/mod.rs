@@ -115,6 +115,7 @@ pub struct Visit {
 /// Why it cannot be reached or does not answer, and what to do.
 pub async fn visit(plan: &SourcePlan, step: Duration, clock: &dyn Clock) -> Result<Visit, String> {
     match &plan.kind {
+        SourceKind::Mtconnect(config) => mtconnect::visit(config, step, clock).await,
         SourceKind::Opcua(config) => opcua::visit(config, step, clock).await,
     }
 }

@@ -58,6 +58,14 @@ pub(super) fn kept(plan: &Plan) -> Vec<Kept> {
             kept.push(Kept::Authorities { user: format!("sink {}", sink.id), file: file.into() });
         }
     }
+    for source in &plan.sources {
+        if let SourceKind::Mtconnect(config) = &source.kind
+            && let Some(file) = &config.ca_file
+        {
+            let user = format!("source {}", source.id);
+            kept.push(Kept::Authorities { user, file: file.into() });
+        }
+    }
     for deployment in &plan.deployments {
         if let Some(file) = deployment.remote.as_ref().and_then(|remote| remote.ca_file.as_ref()) {
             let user = format!("deployment {}", deployment.id);
@@ -68,6 +76,7 @@ pub(super) fn kept(plan: &Plan) -> Vec<Kept> {
         kept.push(Kept::Authorities { user: "traces".into(), file: file.into() });
     }
     let of_source = |kind: &SourceKind| match kind {
+        SourceKind::Mtconnect(_) => None,
         SourceKind::Opcua(config) => Some(pki_folder(config)),
     };
     let of_server = plan.servers.opcua.as_ref().map(|server| server.pki.clone());

@@ -4,7 +4,7 @@ use tokio::net::TcpStream;
 
 use super::HttpConfig;
 use super::endpoint::Endpoint;
-use crate::sinks::tls;
+use crate::tls;
 
 /// Connects and leaves. Returns the certificates that were shown (DER).
 ///

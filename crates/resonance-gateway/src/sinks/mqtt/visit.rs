@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::MqttConfig;
 use super::answer;
 use super::endpoint::{Endpoint, parse};
-use crate::sinks::tls;
+use crate::tls;
 
 /// How long the broker has to take our leave.
 const FAREWELL: Duration = Duration::from_millis(200);

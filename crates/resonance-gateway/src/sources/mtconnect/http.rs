@@ -161,24 +161,41 @@ impl Agent {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
+        let stream = self.reach().await?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let secured = TlsConnector::from(Arc::clone(tls)).connect(self.name()?, stream).await;
+        Ok(Box::new(secured.map_err(|error| self.untrusted(&error))?))
+    }
+
+    /// The certificates (DER) that the agent shows; none where it is not encrypted.
+    pub(super) async fn shown(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        let Some(trusted) = &self.tls else { return Ok(Vec::new()) };
+        let stream = self.reach().await?;
+        let shown = tls::shown(stream, Arc::clone(trusted), self.name()?).await;
+        shown.map_err(|error| self.untrusted(&error))
+    }
+
+    async fn reach(&self) -> Result<TcpStream, Failure> {
         let unreachable = |error: std::io::Error| {
             Failure::Unreachable(format!("{}: {error}; does the agent run?", self.url))
         };
         let stream =
             TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
-        let name = ServerName::try_from(self.host.clone()).map_err(|_| {
+        Ok(stream)
+    }
+
+    fn name(&self) -> Result<ServerName<'static>, Failure> {
+        ServerName::try_from(self.host.clone()).map_err(|_| {
             Failure::Refused(format!("{}: no certificate can be about this host", self.url))
-        })?;
-        let secured = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
-        let secured = secured.map_err(|error| {
-            Failure::Untrusted(format!(
-                "{}: {error}; name the authority of its certificate with ca_file",
-                self.url
-            ))
-        })?;
-        Ok(Box::new(secured))
+        })
+    }
+
+    fn untrusted(&self, error: &std::io::Error) -> Failure {
+        Failure::Untrusted(format!(
+            "{}: {error}; name the authority of its certificate with ca_file",
+            self.url
+        ))
     }
 
     fn lost(&self, target: &str, error: &hyper::Error) -> Failure {

@@ -10,6 +10,8 @@ mod layout;
 mod sequence;
 mod session;
 mod values;
+mod visit;
 
 pub use config::MtconnectConfig;
 pub use session::MtconnectSource;
+pub(super) use visit::visit;

@@ -394,10 +394,7 @@ impl Reader {
     }
 
     fn target(&self, what: &str) -> String {
-        match &self.config.device {
-            None => format!("/{what}"),
-            Some(device) => format!("/{}/{what}", encoded(device)),
-        }
+        target(&self.config, what)
     }
 
     /// Compares the agent's clock with ours.
@@ -409,6 +406,14 @@ impl Reader {
             offset_us = offset_us.saturating_add(500_000);
         }
         self.contact.clock_offset(offset_us);
+    }
+}
+
+/// Where an agent is asked for `what`.
+pub(super) fn target(config: &MtconnectConfig, what: &str) -> String {
+    match &config.device {
+        None => format!("/{what}"),
+        Some(device) => format!("/{}/{what}", encoded(device)),
     }
 }
 

@@ -323,6 +323,29 @@ fn deployments() {
 }
 
 #[test]
+fn traces() {
+    let with = |lines: &str| format!("{SOUND}{DEPLOYMENT}\n[traces]\n{lines}\n");
+    let url = "url = \"http://127.0.0.1:4318/v1/traces\"\n";
+    for (wrong, mistake, offending) in [
+        ("url = \"grpc://a:4317\"", M::InvalidValue, "\"grpc://a:4317\""),
+        ("url = \"http://u:pw@a/\"", M::InlineSecret, "\"http://u:pw@a/\""),
+        ("ratio = 0.1", M::MissingKey, "[traces]"),
+    ] {
+        check_text(&with(wrong), mistake, offending, None);
+    }
+    for (wrong, mistake, offending) in [
+        ("ratio = 1.5", M::OutOfBounds, "1.5"),
+        ("every_ms = 0", M::OutOfBounds, "0"),
+        ("ca_file = \"src/lib.rs\"", M::Contradiction, "\"src/lib.rs\""),
+        ("token = \"abc\"", M::InlineSecret, "\"abc\""),
+    ] {
+        check_text(&with(&format!("{url}{wrong}")), mistake, offending, None);
+    }
+    let far = "url = \"http://a:4318/v1/traces\"\ntoken = \"env:PATH\"";
+    check_text(&with(far), M::WeakSecurity, "\"env:PATH\"", None);
+}
+
+#[test]
 fn syntax_errors_are_told_all_with_what_else_is_wrong() {
     let text =
         "unsigned = maybe\nevents_file = \"a\n[plant]\nsite = 'x'\n[spool]\ndrop = \"old\"\n";

@@ -12,7 +12,8 @@ fn lines(said: &str) -> Vec<Value> {
 #[test]
 fn everything_said_on_standard_error_is_json() {
     let folder = tempfile::tempdir().unwrap();
-    let plant = "events_file = 'events.jsonl'\n[server.http]\nlisten = '127.0.0.1:0'\n";
+    let plant =
+        "events_file = 'events.jsonl'\n[server.http]\nlisten = '127.0.0.1:0'\nanonymous = 'view'\n";
     std::fs::write(folder.path().join("plant.toml"), plant).unwrap();
     let ran = ["run", "plant.toml", "--duration", "1ms", "--log-format", "json"];
     let (code, _, said) = run(folder.path(), &[&ran[..], &["--log", "info"]].concat());
