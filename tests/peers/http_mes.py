@@ -1,7 +1,8 @@
 """A MES on another HTTP stack: takes B2MML over POST and answers with a ConfirmBOD.
 
 Obeys one JSON command a line: {"do": "behave", "as": "good" | "lose" | "fail" | "close"},
-{"do": "refuse", "text": ...}, {"do": "taken"}; the last is followed by a line with the ids.
+{"do": "refuse", "text": ...}, {"do": "taken"}, {"do": "contexts"}; the last two are followed by a
+line with the ids, and with the traces that were handed on.
 """
 
 import json
@@ -12,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NS = "http://www.mesa.org/xml/B2MML"
 ET.register_namespace("", NS)
-state = {"as": "good", "refuse": None, "taken": [], "keys": []}
+state = {"as": "good", "refuse": None, "taken": [], "keys": [], "contexts": []}
 
 
 def confirm(bod, rejected):
@@ -59,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         if answer and not rejected:
             state["taken"] += [id for id in ids if id not in state["taken"]]
             state["keys"].append(self.headers["Idempotency-Key"])
+            state["contexts"].append(self.headers["traceparent"])
         self.send_response(200)
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(answer)))
@@ -82,3 +84,5 @@ for line in sys.stdin:
     say({"ok": True})
     if command["do"] == "taken":
         say({"taken": state["taken"], "keys": state["keys"]})
+    elif command["do"] == "contexts":
+        say(state["contexts"])

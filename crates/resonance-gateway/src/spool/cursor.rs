@@ -206,6 +206,12 @@ impl Cursor {
         }
     }
 
+    /// What goes with a result that is traced, for its system to go on with the trace.
+    pub fn trace_context(&self, result: &ResultId) -> Option<String> {
+        let is_traced = self.shared.tracer.get().is_some_and(|tracer| tracer.samples(result));
+        is_traced.then(|| traces::context_of_delivery(result, &self.place().id))
+    }
+
     /// The longest a result is kept.
     pub fn age_max(&self) -> Duration {
         self.shared.age_max

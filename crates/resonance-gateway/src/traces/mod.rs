@@ -35,7 +35,10 @@ use crate::sinks::SinkError;
 use crate::sinks::http::HttpConfig;
 use crate::sources::Stop;
 use crate::status::Counter;
-pub use span::{Attribute, Span, Stages, of_delivery, of_result, of_spool};
+pub use span::{Attribute, Span, Stages, context_of_delivery, of_delivery, of_result, of_spool};
+
+/// The name under which a sink hands the context on, as a header or a property.
+pub const CONTEXT: &str = "traceparent";
 
 /// Spans that may wait to be sent.
 pub const QUEUE_MAX: usize = 8_192;

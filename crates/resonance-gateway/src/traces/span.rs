@@ -111,7 +111,7 @@ pub fn of_delivery(
     moments: (Timestamp, Timestamp),
     error: Option<&str>,
 ) -> Span {
-    let name = format!("deliver {sink}");
+    let name = delivery(sink);
     Span {
         kind: SpanKind::Client,
         attributes: vec![
@@ -121,6 +121,18 @@ pub fn of_delivery(
         error: error.map(str::to_owned),
         ..part(result, name.clone(), &name, moments)
     }
+}
+
+/// What a sink hands on with a result, so that its system may go on with the trace: `traceparent`
+/// of W3C Trace Context, the delivery's span as the parent, sampled.
+pub fn context_of_delivery(result: &ResultId, sink: &str) -> String {
+    let span = id(result, &delivery(sink));
+    let hex: String = span.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("00-{result}-{hex}-01")
+}
+
+fn delivery(sink: &str) -> String {
+    format!("deliver {sink}")
 }
 
 /// A part of a result's trace; `unique` tells it from the others.

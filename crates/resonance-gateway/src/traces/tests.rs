@@ -66,6 +66,9 @@ fn stages_follow_one_another_below_one_span() {
     let delivered = of_delivery(&record.id, &sink, 2, (at(150), at(145)), Some("closed"));
     assert_eq!((delivered.from, delivered.to), (at(150), at(150)), "a clock that was set back");
     assert_eq!(delivered.error.as_deref(), Some("closed"));
+    let context = context_of_delivery(&record.id, &sink);
+    let parent: String = delivered.id.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(context, format!("00-{}-{parent}-01", record.id));
     let parts: Vec<&Span> = spans[1..].iter().chain([&delivered]).collect();
     assert!(parts.iter().all(|span| span.parent == Some(root.id) && span.trace == root.trace));
     let ids: std::collections::BTreeSet<_> = parts.iter().map(|span| span.id).collect();

@@ -23,6 +23,7 @@ use crate::sinks::{Delivery, Sink, SinkError};
 use crate::sources::Stop;
 use crate::spool::Spooled;
 use crate::status::Connection as Reached;
+use crate::traces;
 
 /// Results set aside are told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -162,7 +163,13 @@ impl Poster {
             }
         };
         let within = self.endpoint.timeout;
-        let answer = match tokio::time::timeout(within, self.exchange(&message)).await {
+        // A request of several results is part of no single trace.
+        let context = match &results[..message.results] {
+            [result] => self.delivery.cursor.trace_context(&result.id),
+            _ => None,
+        };
+        let exchange = self.exchange(&message, context.as_deref());
+        let answer = match tokio::time::timeout(within, exchange).await {
             Ok(answer) => answer,
             Err(_) => Answer::Broken(format!("no answer within {} ms", within.as_millis())),
         };
@@ -170,7 +177,7 @@ impl Poster {
     }
 
     /// A connection that a peer closed between two requests is not an attempt that failed.
-    async fn exchange(&mut self, message: &Message) -> Answer {
+    async fn exchange(&mut self, message: &Message, context: Option<&str>) -> Answer {
         loop {
             // Taken out: given up half-way, it is of no use any more.
             let open = match self.connection.take() {
@@ -185,7 +192,7 @@ impl Poster {
                 },
             };
             let was_used = connection.is_used;
-            let response = match connection.exchange(self.request(message)).await {
+            let response = match connection.exchange(self.request(message, context)).await {
                 Ok(response) => response,
                 Err(_) if was_used => continue,
                 Err(problem) => return Answer::Broken(problem),
@@ -202,7 +209,7 @@ impl Poster {
         }
     }
 
-    fn request(&self, message: &Message) -> Request<Full<Bytes>> {
+    fn request(&self, message: &Message, context: Option<&str>) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(message.body.clone()));
         *request.method_mut() = hyper::Method::POST;
         // Both were read from a URL or are hexadecimal digits: they always fit.
@@ -215,6 +222,9 @@ impl Poster {
         }
         if let Ok(key) = message.id.parse() {
             headers.insert(IDEMPOTENCY_KEY, key);
+        }
+        if let Some(Ok(context)) = context.map(str::parse) {
+            headers.insert(traces::CONTEXT, context);
         }
         if let Some(authorization) = &self.endpoint.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());

@@ -28,6 +28,7 @@ use crate::sinks::{Delivery, Sink, SinkError};
 use crate::sources::Stop;
 use crate::spool::Spooled;
 use crate::status::Connection;
+use crate::traces;
 
 /// What is under way may still be acknowledged for this long after the stop.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -350,18 +351,21 @@ impl Publisher {
         let age = Duration::from_nanos(since.unsigned_abs());
         let expiry = self.delivery.cursor.age_max().saturating_sub(age).as_secs().max(1);
         let user = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut user_properties = vec![
+            user("result_id", &result.id.to_string()),
+            user("model", &result.model),
+            user("model_version", &result.model_version),
+            user("trained_on", &result.trained_on),
+        ];
+        let context = self.delivery.cursor.trace_context(&result.id);
+        user_properties.extend(context.map(|context| user(traces::CONTEXT, &context)));
         PublishProperties {
             payload_format_indicator: Some(1),
             message_expiry_interval: Some(u32::try_from(expiry).unwrap_or(u32::MAX)),
             content_type: Some(self.endpoint.form.content_type().into()),
             response_topic: self.endpoint.reply_topic.clone(),
             correlation_data: Some(result.id.0.to_vec().into()),
-            user_properties: vec![
-                user("result_id", &result.id.to_string()),
-                user("model", &result.model),
-                user("model_version", &result.model_version),
-                user("trained_on", &result.trained_on),
-            ],
+            user_properties,
             ..PublishProperties::default()
         }
     }

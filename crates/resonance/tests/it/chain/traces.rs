@@ -47,7 +47,7 @@ fn a_foreign_collector_gets_every_stage_of_a_results_way() {
     let test = "a_foreign_collector_gets_every_stage_of_a_results_way";
     let (true, Some(python)) = (has_engine(test), python(test)) else { return };
     let machine = Machine::start(&python);
-    let (_mes, at_mes) = Peer::start(&python, "http_mes.py", &[]);
+    let (mut mes, at_mes) = Peer::start(&python, "http_mes.py", &[]);
     let (mut collector, at) = Peer::start(&python, "otlp_collector.py", &[]);
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("token"), "who asks\n").unwrap();
@@ -65,6 +65,13 @@ fn a_foreign_collector_gets_every_stage_of_a_results_way() {
     assert_eq!(state["token"], "Bearer who asks");
     for (id, trace) in traces(&state).iter().filter(|(_, trace)| is_whole(trace)) {
         check(id, trace);
+    }
+    // The MES may go on with it.
+    mes.tell(json!({"do": "contexts"}));
+    let contexts = mes.answer();
+    for (id, trace) in traces(&state).iter().filter(|(_, trace)| is_whole(trace)) {
+        let context = format!("00-{id}-{}-01", trace["deliver mes"]["id"].as_str().unwrap());
+        assert!(contexts.as_array().unwrap().contains(&json!(context)), "{context}: {contexts}");
     }
 
     // The id of a trace is that of its result, wherever the result is seen.
