@@ -324,7 +324,7 @@ fn deployments() {
 
 #[test]
 fn traces() {
-    let with = |lines: &str| format!("{SOUND}{DEPLOYMENT}\n[traces]\n{lines}\n");
+    let with = |lines: &str| format!("{SOUND}\n[traces]\n{lines}\n");
     let url = "url = \"http://127.0.0.1:4318/v1/traces\"\n";
     for (wrong, mistake, offending) in [
         ("url = \"grpc://a:4317\"", M::InvalidValue, "\"grpc://a:4317\""),
