@@ -505,8 +505,8 @@ impl Fleet {
 /// The moments of a row of a batch that the engine ended at `ended`.
 fn stages(ticket: &Ticket, batch: &Batch, rows: usize, ended: Timestamp) -> Stages {
     let took = Duration::from_micros(batch.inference_us.into());
-    let (received, gathered) = (ticket.received, ticket.gathered);
-    Stages { received, gathered, began: ended.minus(took).max(gathered), ended, rows }
+    let (observed, received, gathered) = (ticket.ended, ticket.received, ticket.gathered);
+    Stages { observed, received, gathered, began: ended.minus(took).max(gathered), ended, rows }
 }
 
 impl Member {

@@ -43,6 +43,8 @@ pub enum Attribute {
 /// The moments at which a result that a model gave passed from stage to stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stages {
+    /// The end of its window, on our clock as far as the machine's is known.
+    pub observed: Timestamp,
     /// The observation that triggered it was received.
     pub received: Timestamp,
     /// Its window was gathered.
@@ -62,7 +64,7 @@ const ROOT: &str = "result";
 /// asked: an answer that is held or taken back.
 pub fn of_result(record: &ResultRecord, stages: Option<Stages>) -> Vec<Span> {
     let finished = record.computed_at;
-    let observed = stages.map_or(finished, |stages| record.source_time.min(stages.received));
+    let observed = stages.map_or(finished, |stages| stages.observed.min(stages.received));
     let mut root = Span {
         id: id(&record.id, ROOT),
         parent: None,
@@ -70,7 +72,9 @@ pub fn of_result(record: &ResultRecord, stages: Option<Stages>) -> Vec<Span> {
         error: record.status.is_bad().then(|| record.status.to_string()),
         ..part(&record.id, format!("result {}", record.deployment), ROOT, (observed, finished))
     };
-    let Some(Stages { received, gathered, began, ended, rows }) = stages else { return vec![root] };
+    let Some(Stages { received, gathered, began, ended, rows, .. }) = stages else {
+        return vec![root];
+    };
     root.to = root.to.max(ended);
     let stage = |name: &str, from, to| part(&record.id, name.to_owned(), name, (from, to));
     let mut observe = stage("observe", observed, received);
