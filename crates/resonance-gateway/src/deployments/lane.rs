@@ -71,7 +71,7 @@ pub struct Lane {
 
 enum Runner {
     Inline(Box<dyn Session>),
-    Thread(Worker),
+    Thread(Box<Worker>),
     /// The model's thread is gone: its engine panicked.
     Ended,
 }
@@ -141,7 +141,7 @@ impl Lane {
         let runner = if one_ns / 1_000 <= INLINE_US_MAX {
             Runner::Inline(session)
         } else {
-            Runner::Thread(Worker::spawn(session, &served, rows_max, waker)?)
+            Runner::Thread(Box::new(Worker::spawn(session, &served, rows_max, waker)?))
         };
         let gathering = Batch::new(&served, rows_max)?;
         Ok(Self { served, rows, rows_max, gathering, runner })

@@ -22,13 +22,16 @@ const OFFSET_US_MAX: u64 = 1_000_000;
 /// A look at every source, sink, remote server and model.
 pub(super) fn looks(plan: &Plan) -> Vec<(&'static str, Look)> {
     let mut looks: Vec<(&'static str, Look)> = Vec::new();
-    for plan in plan.sources.iter().cloned() {
+    for plan in &plan.sources {
+        let plan = plan.clone();
         looks.push(("source", Box::pin(async move { source(&plan).await })));
     }
-    for plan in plan.sinks.iter().cloned() {
+    for plan in &plan.sinks {
+        let plan = plan.clone();
         looks.push(("sink", Box::pin(async move { sink(&plan).await })));
     }
-    for plan in plan.deployments.iter().filter(|plan| plan.remote.is_some()).cloned() {
+    for plan in plan.deployments.iter().filter(|plan| plan.remote.is_some()) {
+        let plan = plan.clone();
         looks.push(("remote", Box::pin(async move { remote(&plan).await })));
     }
     for model in models(plan).into_values() {

@@ -95,9 +95,9 @@ fn string_length(text: &str, quote: char) -> usize {
         let left = &text[at..];
         if quote == '"' && left.starts_with('\\') {
             at += 1 + left.chars().nth(1).map_or(0, char::len_utf8);
-        } else if left.starts_with(closing) {
+        } else if let Some(after) = left.strip_prefix(closing) {
             // Up to two quotes more may stand before the three that close.
-            let more = left[closing.len()..].chars().take_while(|c| *c == quote).count();
+            let more = after.chars().take_while(|c| *c == quote).count();
             return at + closing.len() + if is_long { more.min(2) } else { 0 };
         } else {
             at += left.chars().next().map_or(1, char::len_utf8);
