@@ -31,6 +31,14 @@ impl Histogram {
         self.max_us.fetch_max(latency_us, Ordering::Relaxed);
     }
 
+    /// Adds what another histogram holds.
+    pub fn add_all(&self, other: &Self) {
+        for (bucket, more) in self.buckets.iter().zip(&other.buckets) {
+            bucket.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.max_us.fetch_max(other.max_us.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// The percentiles so far; zeros where there is none.
     pub fn summary(&self) -> LatencySummary {
         let counts: Vec<u64> = self.buckets.iter().map(|b| b.load(Ordering::Relaxed)).collect();

@@ -20,3 +20,4 @@ pub mod status;
 pub mod supervisor;
 mod tls;
 pub mod traces;
+pub mod wish;

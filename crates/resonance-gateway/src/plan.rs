@@ -57,7 +57,7 @@ pub struct SourcePlan {
 }
 
 /// Every kind of source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SourceKind {
     /// An MTConnect agent.
     Mtconnect(MtconnectConfig),
@@ -168,7 +168,7 @@ pub struct SinkPlan {
 }
 
 /// Every kind of sink.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SinkKind {
     /// A system that takes results over HTTP.
     Http(HttpConfig),
@@ -206,7 +206,7 @@ pub struct ServersPlan {
 }
 
 /// The OPC UA server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OpcUaServerPlan {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -221,7 +221,7 @@ pub struct OpcUaServerPlan {
 }
 
 /// The HTTP server, or the gRPC server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HttpServerPlan {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -247,7 +247,7 @@ pub struct TlsPlan {
 }
 
 /// A user.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UserPlan {
     /// The name.
     pub name: Arc<str>,

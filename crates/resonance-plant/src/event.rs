@@ -125,6 +125,8 @@ codes! {
     GatewayStarted = "gateway.started", Info, "the gateway runs", "";
     GatewayStopped = "gateway.stopped", Info, "the gateway ended as asked", "";
     GatewayFailed = "gateway.failed", Error, "the gateway's hub ended unexpectedly", "restart the gateway, and report what it wrote to standard error";
+    PlantReloaded = "plant.reloaded", Info, "the gateway goes on with another plant file", "";
+    PlantReloadFailed = "plant.reload_failed", Error, "the gateway kept its plant file: the other cannot be gone over to", "mend what the message names and reload again";
     TracesRefused = "traces.refused", Error, "what [traces] asks for cannot work; nothing is traced", "see the reason; mend [traces] and restart the gateway";
     TracesLost = "traces.lost", Warning, "spans were lost on the way to the collector; results are not affected", "check that the collector runs and takes OTLP over HTTP at the url of [traces]; lower its ratio";
     SourceConnected = "source.connected", Info, "a source reached its machine and receives data", "";

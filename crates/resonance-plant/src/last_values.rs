@@ -127,6 +127,18 @@ impl LastValues {
         self.write(point, slot.kind, slot.value, slot.source_time, slot.receive_time, status);
     }
 
+    /// Takes a slot over from other columns, if it was ever written there; only one thread may.
+    pub fn copy(&self, point: PointIndex, from: &Self, of: PointIndex) {
+        if from.version(of) == 0 {
+            return;
+        }
+        if let Some(Observation { value, source_time, receive_time, status, .. }) =
+            from.observation(of)
+        {
+            self.write_value(point, &value, source_time, receive_time, status);
+        }
+    }
+
     /// A slot as it stands. `None` past the end.
     #[inline]
     pub fn slot(&self, point: PointIndex) -> Option<Slot> {

@@ -148,6 +148,24 @@ impl Deployment {
         }
     }
 
+    /// Goes on where the same deployment under an earlier plan is. Its last answer and how its gate
+    /// stands are its own only where nothing of it was changed.
+    pub fn go_on_from(&mut self, before: &Self, unchanged: bool) {
+        if !Arc::ptr_eq(&self.face, &before.face) {
+            self.face.go_on_from(&before.face);
+        }
+        self.sequence = self.sequence.max(before.sequence);
+        if !unchanged {
+            return;
+        }
+        self.due.go_on_from(&before.due);
+        (self.last, self.told) = (before.last.clone(), before.told);
+        (self.slow, self.overrun) = (before.slow, before.overrun);
+        if let (Some(gate), Some(before)) = (&mut self.gate, &before.gate) {
+            gate.go_on_from(before);
+        }
+    }
+
     /// The points it listens to.
     pub fn points(&self) -> impl Iterator<Item = PointIndex> {
         self.inputs.iter().map(|input| input.binding.point)

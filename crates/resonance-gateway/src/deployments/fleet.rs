@@ -63,6 +63,40 @@ impl Fleet {
         self.members.iter().map(|member| &member.deployment)
     }
 
+    /// Where its results go.
+    #[cfg(test)]
+    pub(super) fn results(&self) -> &Results {
+        &self.results
+    }
+
+    /// Goes on where the fleet of an earlier plan is; nothing of it may be under way. What that has
+    /// and this has not gives no results any more, and says so. `unchanged`: the deployments that
+    /// are as they were. Returns what ended, with the last sequence number of each.
+    pub fn go_on_from(
+        &mut self,
+        mut before: Self,
+        hub: &mut Hub,
+        unchanged: &[Arc<str>],
+    ) -> Vec<(Arc<str>, u64)> {
+        before.take_marks(hub);
+        let now = self.clock.now();
+        let mut ended = Vec::new();
+        for at in 0..before.members.len() {
+            let id = before.members.get(at).map(|member| Arc::clone(&member.deployment.face.id));
+            let Some(id) = id else { continue };
+            let mut members = self.members.iter_mut().map(|member| &mut member.deployment);
+            let Some(next) = members.find(|next| next.face.id == id) else {
+                before.withdraw(at, Status::BAD_OUT_OF_SERVICE, hub, now);
+                ended.extend(before.members.get(at).map(|member| (id, member.deployment.sequence)));
+                continue;
+            };
+            if let Some(member) = before.members.get(at) {
+                next.go_on_from(&member.deployment, unchanged.contains(&id));
+            }
+        }
+        ended
+    }
+
     /// Takes note of what the hub observed, infers for all that are due, and publishes. Returns
     /// whether anything was done.
     pub fn turn(&mut self, hub: &mut Hub) -> bool {
@@ -111,7 +145,8 @@ impl Fleet {
         });
     }
 
-    fn take_answers(&mut self, hub: &mut Hub) -> bool {
+    /// Publishes what models on threads of their own have answered. Returns whether there was any.
+    pub fn take_answers(&mut self, hub: &mut Hub) -> bool {
         let mut any = false;
         for lane in 0..self.lanes.len() {
             while let Some(batch) = self.lanes.get_mut(lane).and_then(Lane::answered) {

@@ -56,6 +56,11 @@ impl GateWatch {
         Self { point: gate.point, settle: gate.settle, condition, holds_since: None }
     }
 
+    /// The same gate under an earlier plan was held since then.
+    pub fn go_on_from(&mut self, before: &Self) {
+        self.holds_since = before.holds_since;
+    }
+
     /// The point whose value decides.
     pub fn point(&self) -> PointIndex {
         self.point

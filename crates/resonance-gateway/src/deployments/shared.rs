@@ -72,6 +72,28 @@ impl Face {
         }
     }
 
+    /// Goes on where the face of the same deployment under an earlier plan is: what was counted,
+    /// its state, and whether someone suspended it.
+    pub fn go_on_from(&self, before: &Self) {
+        let pairs = [
+            (&self.triggers, &before.triggers),
+            (&self.inferences, &before.inferences),
+            (&self.results, &before.results),
+            (&self.overruns, &before.overruns),
+            (&self.failures, &before.failures),
+            (&self.over_budget, &before.over_budget),
+        ];
+        pairs.into_iter().for_each(|(counter, before)| counter.add(before.value()));
+        self.latency.add_all(&before.latency);
+        self.inference.add_all(&before.inference);
+        // A deployment without a model that serves is Faulted from the start, and stays so.
+        if self.state() != DeploymentState::Faulted {
+            self.set_state(before.state(), &before.reason.lock());
+        }
+        self.suspended.store(before.is_suspended(), Ordering::Release);
+        self.asked.store(true, Ordering::Release);
+    }
+
     /// What it is doing.
     pub fn state(&self) -> DeploymentState {
         DeploymentState::from_u8(self.state.load(Ordering::Acquire))

@@ -33,6 +33,7 @@ use crate::status::{DeploymentState, SourceCounters};
 
 mod fallback;
 mod pace;
+mod succession;
 mod trouble;
 mod validity;
 
@@ -83,10 +84,13 @@ const GOLDEN: &str = r#"{"vectors": [{
   "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 1], "data": [6]}]}]}"#;
 
 pub(crate) fn package(name: &str) -> Arc<VerifiedModel> {
+    package_of(&MANIFEST.replace("NAME", name), GOLDEN)
+}
+
+fn package_of(manifest: &str, golden: &str) -> Arc<VerifiedModel> {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = MANIFEST.replace("NAME", name);
     std::fs::write(folder.path().join("model.toml"), manifest).unwrap();
-    std::fs::write(folder.path().join("golden.json"), GOLDEN).unwrap();
+    std::fs::write(folder.path().join("golden.json"), golden).unwrap();
     std::fs::write(folder.path().join("model.onnx"), "not read here").unwrap();
     Arc::new(pack(folder.path(), &[], &PackageLimits::default()).unwrap().model)
 }

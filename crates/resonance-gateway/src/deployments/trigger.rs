@@ -37,6 +37,14 @@ impl Due {
         Self { trigger, renewal: valid_for / 2, changed: false, asked: false, last: None }
     }
 
+    /// Keeps the time that another trigger of the same kind kept, and what it saw.
+    pub fn go_on_from(&mut self, before: &Self) {
+        self.asked = true;
+        if std::mem::discriminant(&self.trigger) == std::mem::discriminant(&before.trigger) {
+            (self.changed, self.last) = (before.changed, before.last);
+        }
+    }
+
     /// An input was observed. Only triggers on change care.
     pub fn input_observed(&mut self) {
         self.changed |= matches!(self.trigger, Trigger::Change { .. });

@@ -47,6 +47,8 @@ impl HubCounters {
 pub struct Inlet {
     receiver: BlockReceiver,
     points: Arc<[PointIndex]>,
+    /// Where the source numbers its points as an earlier plan did: by its number, the point.
+    renumbered: Option<Arc<[PointIndex]>>,
     session: SessionState,
     /// What was marked when the machine was lost: point, status before, version of the slot.
     marked: Vec<(PointIndex, Status, u32)>,
@@ -63,8 +65,63 @@ impl Inlet {
         offset: Option<Arc<SourceCounters>>,
     ) -> Self {
         let marked = Vec::with_capacity(points.len());
-        Self { receiver, points, session: SessionState::Lost, marked, offset }
+        let session = SessionState::Lost;
+        Self { receiver, points, renumbered: None, session, marked, offset }
     }
+
+    /// The same way in under a plan that numbers the points `points`, in the same order.
+    fn renumber(&mut self, points: Arc<[PointIndex]>, to: &Renumbering) {
+        if points != self.points {
+            let next = |point: PointIndex| to.of(point).unwrap_or(PointIndex(NONE));
+            let renumbered = match &self.renumbered {
+                Some(earlier) => earlier.iter().map(|point| next(*point)).collect(),
+                None => (0..to.0.len() as u32).map(|number| next(PointIndex(number))).collect(),
+            };
+            self.renumbered = Some(renumbered);
+        }
+        self.points = points;
+        self.marked.retain_mut(|(point, ..)| to.of(*point).map(|new| *point = new).is_some());
+    }
+
+    /// The point that the source means.
+    #[inline]
+    fn point(&self, number: PointIndex) -> PointIndex {
+        match &self.renumbered {
+            None => number,
+            // A number that no plan gave is no point.
+            Some(points) => points.get(number.0 as usize).copied().unwrap_or(PointIndex(NONE)),
+        }
+    }
+}
+
+/// By the number of a point under one plan, its number under the next; `None`: it is no more, or
+/// means something else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Renumbering(pub Vec<Option<PointIndex>>);
+
+impl Renumbering {
+    /// The number under the next plan.
+    pub fn of(&self, point: PointIndex) -> Option<PointIndex> {
+        self.0.get(point.0 as usize).copied().flatten()
+    }
+
+    /// Whether the next plan has as many points, each under the same number.
+    pub fn is_identity(&self, points: usize) -> bool {
+        let stays =
+            |(old, new): (usize, &Option<PointIndex>)| new.is_some_and(|new| new.0 as usize == old);
+        self.0.len() == points && self.0.iter().enumerate().all(stays)
+    }
+}
+
+/// How a source comes into a hub.
+#[derive(Debug)]
+pub enum Entry {
+    /// It is new.
+    New(Inlet),
+    /// It runs on: the place of its inlet under the plan before, and its points under this one.
+    Kept(usize, Arc<[PointIndex]>),
+    /// It is about to stop; what it still sends is taken.
+    Leaving(usize),
 }
 
 /// Who needs what: for every point its ring's size and the deployments that listen to it.
@@ -178,6 +235,52 @@ impl Hub {
             evented: Marks::new(deployments),
             alerted: Marks::new(deployments),
         }
+    }
+
+    /// The hub of the next plan, which goes on where this one is: last values, pasts and ways in
+    /// of what stays. What sources sent and was not taken yet is taken by it.
+    #[must_use]
+    pub fn succeeded_by(
+        self,
+        plant: Arc<Plant>,
+        values: Arc<LastValues>,
+        entries: Vec<Entry>,
+        interest: &Interest,
+        deployments: usize,
+        to: &Renumbering,
+    ) -> Self {
+        let mut before: Vec<_> = self.inlets.into_iter().map(Some).collect();
+        let inlets = entries.into_iter().filter_map(|entry| {
+            let (at, points) = match entry {
+                Entry::New(inlet) => return Some(inlet),
+                Entry::Kept(at, points) => (at, Some(points)),
+                Entry::Leaving(at) => (at, None),
+            };
+            let mut inlet = before.get_mut(at).and_then(Option::take)?;
+            let left = || inlet.points.iter().filter_map(|point| to.of(*point)).collect();
+            let points = points.unwrap_or_else(left);
+            inlet.renumber(points, to);
+            Some(inlet)
+        });
+        let inlets = inlets.collect();
+        let mut hub = Self::new(plant, values, inlets, interest, deployments, self.counters);
+        for (number, new) in to.0.iter().enumerate() {
+            let (Some(new), old) = (new, PointIndex(number as u32)) else { continue };
+            if !Arc::ptr_eq(&hub.values, &self.values) {
+                hub.values.copy(*new, &self.values, old);
+            }
+            let ring_before = self.ring_of.get(number).and_then(|at| self.rings.get(*at as usize));
+            let at = hub.ring_of.get(new.0 as usize).copied().unwrap_or(NONE);
+            if let (Some(before), Some(ring)) = (ring_before, hub.rings.get_mut(at as usize)) {
+                ring.go_on_from(before);
+            }
+        }
+        for inlet in &mut hub.inlets {
+            for (point, _, version) in &mut inlet.marked {
+                *version = hub.values.version(*point);
+            }
+        }
+        hub
     }
 
     /// Takes what sources sent, within bounds. Returns whether there was anything.
@@ -307,7 +410,7 @@ impl Hub {
     fn take_message(&mut self, at: usize, message: Message) {
         match message {
             Message::Block(block) => {
-                self.take_block(&block);
+                self.take_block(at, &block);
                 let Some(inlet) = self.inlets.get_mut(at) else { return };
                 inlet.receiver.give_back(block);
             }
@@ -316,7 +419,8 @@ impl Hub {
         }
     }
 
-    fn take_block(&mut self, block: &Block) {
+    fn take_block(&mut self, at: usize, block: &Block) {
+        let renumbered = self.inlets.get(at).and_then(|inlet| inlet.renumbered.clone());
         let rows = block
             .point
             .iter()
@@ -325,7 +429,10 @@ impl Hub {
             .zip(&block.source_time)
             .zip(&block.status);
         for (row, ((((point, kind), value), source_time), status)) in rows.enumerate() {
-            let point = PointIndex(*point);
+            let point = match &renumbered {
+                None => PointIndex(*point),
+                Some(points) => points.get(*point as usize).copied().unwrap_or(PointIndex(NONE)),
+            };
             let (kind, source_time) =
                 (ValueKind::from_u8(*kind), Timestamp::from_nanos(*source_time));
             let status = Status(*status);
@@ -399,7 +506,9 @@ impl Hub {
         self.counters.gaps.add(1);
         let Some(inlet) = self.inlets.get(at) else { return };
         let points = if gap.points.is_empty() { &inlet.points } else { &gap.points };
+        let is_numbered_now = gap.points.is_empty();
         for point in points.iter() {
+            let point = if is_numbered_now { *point } else { inlet.point(*point) };
             let ring = self.ring_of.get(point.0 as usize).copied().unwrap_or(NONE);
             if let Some(ring) = self.rings.get_mut(ring as usize) {
                 ring.mark_gap(gap.from, gap.to);

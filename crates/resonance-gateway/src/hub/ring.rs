@@ -135,14 +135,19 @@ impl Ring {
             return false;
         }
         let mut larger = Self::new(self.capacity() * 2);
-        for back in (0..self.len()).rev() {
-            if let Some(sample) = self.back(back) {
-                larger.push(sample.time, sample.value, sample.status);
-            }
-        }
-        (larger.gaps, larger.gaps_end) = (self.gaps, self.gaps_end);
+        larger.go_on_from(self);
         *self = larger;
         true
+    }
+
+    /// Takes over the samples of another ring, the newest where it holds fewer, and its gaps.
+    pub fn go_on_from(&mut self, before: &Self) {
+        for back in (0..before.len()).rev() {
+            if let Some(sample) = before.back(back) {
+                self.push(sample.time, sample.value, sample.status);
+            }
+        }
+        (self.gaps, self.gaps_end) = (before.gaps, before.gaps_end);
     }
 
     /// Walks backwards through time; see [`Walk::at`].

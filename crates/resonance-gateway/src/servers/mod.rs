@@ -18,6 +18,7 @@ use crate::models::Models;
 use crate::plan::ServersPlan;
 use crate::results::Results;
 use crate::status::{ServerStatus, Status};
+use crate::wish::Wishes;
 
 /// What every server sees of the gateway.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Who may.
     pub access: Arc<Access>,
+    /// Where wishes for another plan go; absent where nobody reads plant files.
+    pub wishes: Option<Wishes>,
     /// The whole gateway at this moment.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
 }
@@ -59,6 +62,9 @@ impl std::fmt::Debug for Context {
 pub trait RunningServer: Send + Sync {
     /// The server at this moment.
     fn status(&self) -> ServerStatus;
+
+    /// Goes on for the gateway as it is now. Requests under way end with what they began with.
+    fn adopt(&self, context: &Context);
 
     /// Ends it: no new requests, a bounded time for those under way.
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -83,6 +89,21 @@ impl RunningServers {
     /// Each server at this moment.
     pub fn status(&self) -> Vec<ServerStatus> {
         self.0.lock().iter().map(|server| server.status()).collect()
+    }
+
+    /// Has a server go on for the gateway as it is now.
+    fn adopt(&self, kind: &str, context: &Context) {
+        let servers = self.0.lock();
+        servers.iter().filter(|server| server.status().kind == kind).for_each(|server| {
+            server.adopt(context);
+        });
+    }
+
+    /// Gives up charge of a server.
+    fn take(&self, kind: &str) -> Option<Box<dyn RunningServer>> {
+        let mut servers = self.0.lock();
+        let at = servers.iter().position(|server| server.status().kind == kind)?;
+        Some(servers.remove(at))
     }
 
     /// Ends all, the last started first.
@@ -114,23 +135,65 @@ pub async fn start(
     context: &Context,
     running: &RunningServers,
 ) -> Result<(), ServerError> {
-    if let Some(plan) = &plan.opcua {
-        let server = opcua::start(plan, context).await;
-        let server =
-            server.map_err(|error| ServerError { kind: "opcua", problem: error.to_string() })?;
-        running.add(Box::new(server));
-    }
-    if let Some(plan) = &plan.http {
-        let server = http::start(plan, context.clone()).await;
-        let server =
-            server.map_err(|error| ServerError { kind: "http", problem: error.to_string() })?;
-        running.add(Box::new(server));
-    }
-    if let Some(plan) = &plan.grpc {
-        let server = grpc::start(plan, context.clone()).await;
-        let server =
-            server.map_err(|error| ServerError { kind: "grpc", problem: error.to_string() })?;
-        running.add(Box::new(server));
+    for kind in KINDS {
+        start_one(kind, plan, context, running).await?;
     }
     Ok(())
+}
+
+/// Every kind of server, in the order of their start.
+const KINDS: [&str; 3] = ["opcua", "http", "grpc"];
+
+/// Starts the server of a kind, if the plan has one.
+async fn start_one(
+    kind: &'static str,
+    plan: &ServersPlan,
+    context: &Context,
+    running: &RunningServers,
+) -> Result<(), ServerError> {
+    let failed = |problem: String| ServerError { kind, problem };
+    match kind {
+        "opcua" => {
+            let Some(plan) = &plan.opcua else { return Ok(()) };
+            let server = opcua::start(plan, context).await;
+            running.add(Box::new(server.map_err(|error| failed(error.to_string()))?));
+        }
+        "http" => {
+            let Some(plan) = &plan.http else { return Ok(()) };
+            let server = http::start(plan, context.clone()).await;
+            running.add(Box::new(server.map_err(|error| failed(error.to_string()))?));
+        }
+        _ => {
+            let Some(plan) = &plan.grpc else { return Ok(()) };
+            let server = grpc::start(plan, context.clone()).await;
+            running.add(Box::new(server.map_err(|error| failed(error.to_string()))?));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the servers to another plan: those that differ in it start anew, the others go on.
+///
+/// # Errors
+/// Where one cannot start; the others were taken there.
+pub async fn follow(
+    plan: &ServersPlan,
+    differs: impl Fn(&str) -> bool,
+    context: &Context,
+    running: &RunningServers,
+) -> Result<(), ServerError> {
+    let mut failed = Ok(());
+    for kind in KINDS {
+        if !differs(kind) {
+            running.adopt(kind, context);
+            continue;
+        }
+        if let Some(server) = running.take(kind) {
+            server.stop().await;
+        }
+        if let Err(error) = start_one(kind, plan, context, running).await {
+            failed = Err(error);
+        }
+    }
+    failed
 }

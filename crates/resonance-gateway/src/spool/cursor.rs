@@ -62,7 +62,7 @@ struct Batch {
 #[derive(Debug)]
 pub struct Cursor {
     shared: Arc<Shared>,
-    index: usize,
+    place: Arc<Place>,
     announced: watch::Receiver<u64>,
     reader: Option<Reader>,
     /// A read under way; kept here so that a caller may give up waiting and come back.
@@ -91,11 +91,11 @@ struct Traced {
 }
 
 impl Cursor {
-    pub(super) fn new(shared: Arc<Shared>, index: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, place: Arc<Place>) -> Self {
         let announced = shared.last.subscribe();
         let mut cursor = Self {
             shared,
-            index,
+            place,
             announced,
             reader: None,
             reading: None,
@@ -251,12 +251,12 @@ impl Cursor {
     }
 
     fn place(&self) -> &Place {
-        &self.shared.sinks[self.index]
+        &self.place
     }
 
     /// Leaves the results that are to be sent.
     fn choose(&mut self, rows: &mut Vec<Spooled>) {
-        let place = &self.shared.sinks[self.index];
+        let place = &self.place;
         let Some(chooser) = &mut self.chooser else { return };
         let left_out = chooser.choose(rows, place.acknowledged.load(Ordering::Acquire));
         if let Some(counters) = place.counters.get() {

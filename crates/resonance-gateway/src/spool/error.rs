@@ -38,6 +38,10 @@ pub enum SpoolError {
     #[error("{}: an older version wrote this result spool; start the gateway with this version \
              once", .0.display())]
     Older(PathBuf),
+    /// Its queue has no room: the disk does not take results fast enough.
+    #[error("{}: the result spool is too busy to take other sinks; try again when it is not \
+             behind", .0.display())]
+    Busy(PathBuf),
     /// There is no such file: the configuration's fault.
     #[error("{}: there is no result spool here; a gateway with a sink begins one", .0.display())]
     Absent(PathBuf),

@@ -25,11 +25,13 @@ pub(crate) mod tests;
 mod when;
 mod writer;
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use resonance_plant::{Clock, EventSink};
 
 use crate::plan::SpoolPlan;
@@ -50,7 +52,7 @@ pub struct Spool {
     shared: Arc<Shared>,
     writer: SpoolWriter,
     worker: Option<JoinHandle<()>>,
-    last_sequences: Vec<(String, u64)>,
+    last_sequences: Mutex<HashMap<String, u64>>,
     /// Held so that no second process opens the spool.
     _lock: File,
 }
@@ -74,6 +76,7 @@ impl Spool {
         let last_sequences = opened.store.last_sequences().map_err(|e| error::of(&plan.path, e))?;
         let shared = Arc::new(Shared::new(plan, sinks, &opened, Arc::clone(&clock), events));
         let (writer, worker) = Worker::start(opened.store, plan, Arc::clone(&shared))?;
+        let last_sequences = Mutex::new(last_sequences.into_iter().collect());
         Ok(Self { shared, writer, worker: Some(worker), last_sequences, _lock: lock })
     }
 
@@ -87,14 +90,14 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::UnknownSink`] where the spool was not opened for it.
     pub fn cursor(&self, sink: &str, counters: Arc<SinkCounters>) -> Result<Cursor, SpoolError> {
-        let index = self
-            .shared
-            .sinks
+        let sinks = self.shared.sinks();
+        let place = sinks
             .iter()
-            .position(|known| &*known.id == sink)
+            .find(|known| &*known.id == sink)
             .ok_or_else(|| SpoolError::UnknownSink(sink.into()))?;
-        let _ = self.shared.sinks[index].counters.set(counters);
-        Ok(Cursor::new(Arc::clone(&self.shared), index))
+        // A sink that is started anew goes on with what was counted.
+        let _ = place.counters.set(counters);
+        Ok(Cursor::new(Arc::clone(&self.shared), Arc::clone(place)))
     }
 
     /// From now on, tells of results that are written and delivered. Only the first tracer counts.
@@ -102,9 +105,24 @@ impl Spool {
         let _ = self.shared.tracer.set(tracer);
     }
 
-    /// The highest sequence number written for a deployment before this start; zero: none.
+    /// From now on the spool is for exactly these sinks, as if opened for them. Blocks for as long
+    /// as it takes to write what is queued.
+    ///
+    /// # Errors
+    /// Where the file does not take it; the sinks are then those before.
+    pub fn arrange(&self, sinks: &[Arc<str>]) -> Result<(), SpoolError> {
+        self.writer.arrange(sinks.to_vec())
+    }
+
+    /// The highest sequence number of a deployment that gave results before: before this start, or
+    /// until it ended. Zero: none.
     pub fn last_sequence(&self, deployment: &str) -> u64 {
-        self.last_sequences.iter().find(|(name, _)| name == deployment).map_or(0, |(_, last)| *last)
+        self.last_sequences.lock().get(deployment).copied().unwrap_or(0)
+    }
+
+    /// A deployment ended; should it ever come back, it goes on after this number.
+    pub fn ended(&self, deployment: &str, sequence: u64) {
+        self.last_sequences.lock().insert(deployment.to_owned(), sequence);
     }
 
     /// The spool at this moment.

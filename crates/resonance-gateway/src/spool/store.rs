@@ -16,6 +16,8 @@ use crate::plan::DropPolicy;
 const APPLICATION_ID: i64 = 0x5253_504C;
 /// The format; raised with every change that older versions cannot read.
 const FORMAT: i64 = 2;
+/// The page of a new file.
+const PAGE_BYTES: i64 = 16_384;
 /// What a row costs beside its payload, bytes: names, keys, page overhead.
 pub(super) const ROW_BYTES: u64 = 192;
 /// Rows deleted in one transaction.
@@ -166,6 +168,10 @@ impl Store {
         let connection = Connection::open(path).map_err(failed)?;
         let found = identify(&connection, path)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
+        if found == Found::Empty {
+            // Results take some kilobytes each; with SQLite's 4,096 every other one is cut in two.
+            connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(failed)?;
+        }
         for (name, value) in [("journal_mode", "WAL"), ("synchronous", "NORMAL")] {
             connection.pragma_update(None, name, value).map_err(failed)?;
         }
@@ -243,6 +249,14 @@ impl Store {
         }
         transaction.commit()?;
         Ok(lost)
+    }
+
+    /// Keeps a place for exactly these sinks. Returns what each acknowledged last.
+    pub(super) fn place(&mut self, sinks: &[Arc<str>]) -> rusqlite::Result<Vec<u64>> {
+        let transaction = self.connection.transaction()?;
+        let acknowledged = place(&transaction, sinks, self.next)?;
+        transaction.commit()?;
+        Ok(acknowledged)
     }
 
     /// Puts results that are to be sent to a sink again back at the end, while there is room.
@@ -358,6 +372,19 @@ fn prepare(
     let placed = number("SELECT max(acknowledged) FROM cursor")?.map_or(0, unsigned);
     let bytes = number("SELECT bytes FROM kept")?.map_or(0, unsigned);
     let next = (last.max(placed) + 1).max(next_min);
+    let acknowledged = place(&transaction, sinks, next)?;
+    transaction.commit()?;
+    let first = first.unwrap_or(next);
+    Ok(Opened { store: Store { connection, first, next, bytes }, acknowledged })
+}
+
+/// Keeps a place for exactly these sinks. Returns what each acknowledged last; a new one starts at
+/// the present.
+fn place(
+    transaction: &Transaction<'_>,
+    sinks: &[Arc<str>],
+    next: u64,
+) -> rusqlite::Result<Vec<u64>> {
     let mut acknowledged = Vec::with_capacity(sinks.len());
     for sink in sinks {
         let place: Option<i64> = transaction
@@ -370,9 +397,7 @@ fn prepare(
         let sql = "INSERT OR IGNORE INTO cursor VALUES (?1, ?2)";
         transaction.execute(sql, params![sink, signed(*place)])?;
     }
-    transaction.commit()?;
-    let first = first.unwrap_or(next);
-    Ok(Opened { store: Store { connection, first, next, bytes }, acknowledged })
+    Ok(acknowledged)
 }
 
 fn note_sequence(transaction: &Transaction<'_>, record: &ResultRecord) -> rusqlite::Result<()> {

@@ -332,7 +332,7 @@ fn on_a_small_disk(bench: &Bench) -> (Arc<Shared>, SpoolWriter, JoinHandle<()>) 
 async fn a_full_disk_is_told_and_heals_once_sinks_have_acknowledged() {
     let bench = Bench::new();
     let (shared, writer, worker) = on_a_small_disk(&bench);
-    let mut cursor = Cursor::new(Arc::clone(&shared), 0);
+    let mut cursor = Cursor::new(Arc::clone(&shared), Arc::clone(&shared.sinks()[0]));
     let failures = || bench.events(Code::SpoolFailed);
     let written = || shared.status().written;
     let mut offered = 0;
@@ -531,4 +531,26 @@ async fn throughput() {
     let bytes = row(1).bytes() - ROW_BYTES;
     eprintln!("{bytes} bytes each; written {:.0}/s, read {:.0}/s", rate(written), rate(read));
     assert_eq!(spool.status().dropped, 0);
+}
+
+#[tokio::test]
+async fn sinks_come_and_go_while_results_flow() {
+    let bench = Bench::new();
+    let spool = bench.open(&bench.plan(LARGE, DropPolicy::Oldest), &["mes"]);
+    let (mut mes, _) = cursor(&spool, "mes");
+    (1..=3).for_each(|n| spool.writer().offer(record("wear", n)));
+    assert_eq!(sequences(&read(&mut mes, 3).await), [1, 2, 3]);
+    mes.acknowledge(2);
+
+    assert!(spool.cursor("scada", Arc::default()).is_err(), "it is not there yet");
+    spool.arrange(&["mes".into(), "scada".into()]).unwrap();
+    let (mut scada, _) = cursor(&spool, "scada");
+    (4..=5).for_each(|n| spool.writer().offer(record("wear", n)));
+    assert_eq!(sequences(&read(&mut scada, 2).await), [4, 5], "it begins at the present");
+    assert_eq!(sequences(&read(&mut mes, 2).await), [4, 5], "the other one reads on");
+    scada.acknowledge(5);
+    await_that("the place of mes holds", || spool.status().kept == 3);
+
+    spool.arrange(&["scada".into()]).unwrap();
+    await_that("a sink that is gone holds nothing back", || spool.status().kept == 0);
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use resonance_plant::{Clock, Code, Event, EventSink, ResultRecord, Severity, Value};
 use tokio::sync::watch;
 
@@ -51,6 +51,16 @@ impl SpoolWriter {
         }
     }
 
+    /// Has the worker keep places for exactly these sinks. Blocks until it does.
+    pub(super) fn arrange(&self, sinks: Vec<Arc<str>>) -> Result<(), SpoolError> {
+        let (done, arranged) = sync_channel(1);
+        let path = &self.shared.path;
+        // A queue that has no more room, or a worker that ended, is told as what it is.
+        let gone = || SpoolError::Busy(path.clone());
+        self.queue.try_send(Message::Sinks(sinks, done)).map_err(|_| gone())?;
+        arranged.recv().map_err(|_| gone())?.map_err(|source| error::of(path, source))
+    }
+
     /// Tells the worker to write what is queued and end.
     pub(super) fn end(&self, worker: &JoinHandle<()>) {
         self.shared.closing.store(true, Ordering::Release);
@@ -63,6 +73,8 @@ impl SpoolWriter {
 #[derive(Debug)]
 enum Message {
     Result(Arc<ResultRecord>),
+    /// From now on there are exactly these sinks.
+    Sinks(Vec<Arc<str>>, SyncSender<rusqlite::Result<()>>),
     Wake,
 }
 
@@ -73,7 +85,7 @@ pub(super) struct Shared {
     pub(super) age_max: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn EventSink>,
-    pub(super) sinks: Vec<Place>,
+    sinks: RwLock<Arc<[Arc<Place>]>>,
     /// The last sequence in the file.
     pub(super) last: watch::Sender<u64>,
     /// The first sequence in the file; one past the last where there is none.
@@ -105,6 +117,17 @@ pub(super) struct Place {
     pub(super) counters: OnceLock<Arc<SinkCounters>>,
 }
 
+impl Place {
+    fn new(id: &Arc<str>, acknowledged: u64, first: u64) -> Arc<Self> {
+        Arc::new(Self {
+            id: Arc::clone(id),
+            acknowledged: AtomicU64::new(acknowledged),
+            taken: AtomicU64::new(acknowledged.max(first - 1)),
+            counters: OnceLock::new(),
+        })
+    }
+}
+
 impl Shared {
     pub(super) fn new(
         plan: &SpoolPlan,
@@ -113,18 +136,14 @@ impl Shared {
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
     ) -> Self {
-        let place = |(id, acknowledged): (&Arc<str>, &u64)| Place {
-            id: Arc::clone(id),
-            acknowledged: AtomicU64::new(*acknowledged),
-            taken: AtomicU64::new((*acknowledged).max(opened.store.first - 1)),
-            counters: OnceLock::new(),
-        };
+        let first = opened.store.first;
+        let place = |(id, acknowledged): (&Arc<str>, &u64)| Place::new(id, *acknowledged, first);
         Self {
             path: plan.path.clone(),
             age_max: plan.age_max,
             clock,
             events,
-            sinks: sinks.iter().zip(&opened.acknowledged).map(place).collect(),
+            sinks: RwLock::new(sinks.iter().zip(&opened.acknowledged).map(place).collect()),
             last: watch::channel(opened.store.next - 1).0,
             first: AtomicU64::new(opened.store.first),
             generation: AtomicU64::new(0),
@@ -137,6 +156,11 @@ impl Shared {
             unqueued: Counter::default(),
             closing: AtomicBool::new(false),
         }
+    }
+
+    /// The places of all sinks, as they are now.
+    pub(super) fn sinks(&self) -> Arc<[Arc<Place>]> {
+        Arc::clone(&self.sinks.read())
     }
 
     pub(super) fn status(&self) -> SpoolStatus {
@@ -195,14 +219,15 @@ impl Worker {
         shared: Arc<Shared>,
     ) -> Result<(SpoolWriter, JoinHandle<()>), SpoolError> {
         let (sender, queue) = sync_channel(QUEUE_MAX);
-        let places = shared.sinks.iter().map(|sink| sink.acknowledged.load(Ordering::Acquire));
+        let sinks = shared.sinks();
+        let places = sinks.iter().map(|sink| sink.acknowledged.load(Ordering::Acquire));
         let worker = Self {
             store,
             queue,
             bytes_max: plan.bytes_max,
             drop: plan.drop,
             pending: Vec::new(),
-            losses: Losses::new(shared.sinks.iter().map(|sink| Arc::clone(&sink.id))),
+            losses: Losses::new(sinks.iter().map(|sink| Arc::clone(&sink.id))),
             unqueued_seen: 0,
             kept_places: places.collect(),
             counted: None,
@@ -240,10 +265,7 @@ impl Worker {
             Err(RecvTimeoutError::Timeout) => return false,
             Err(RecvTimeoutError::Disconnected) => return true,
         };
-        let mut bytes = match first {
-            Message::Result(record) => self.encode(record),
-            Message::Wake => 0,
-        };
+        let mut bytes = self.take_message(first);
         self.take_queued(&mut bytes);
         if self.pending.len() < BATCH_MIN && !self.shared.closing() {
             // The end of the spool unparks this.
@@ -259,20 +281,49 @@ impl Worker {
             && *bytes < BATCH_BYTES_MAX
             && let Ok(message) = self.queue.try_recv()
         {
-            if let Message::Result(record) = message {
-                *bytes += self.encode(record);
-            }
+            *bytes += self.take_message(message);
         }
+    }
+
+    /// Returns the bytes of payload it brought.
+    fn take_message(&mut self, message: Message) -> usize {
+        match message {
+            Message::Result(record) => self.encode(record),
+            Message::Sinks(sinks, done) => {
+                // Nobody waits any more where the gateway ends in this moment.
+                let _ = done.try_send(self.arrange(&sinks));
+                0
+            }
+            Message::Wake => 0,
+        }
+    }
+
+    /// Keeps places for exactly these sinks: a new one starts at the present, one that is no more
+    /// is forgotten and holds nothing back.
+    fn arrange(&mut self, ids: &[Arc<str>]) -> rusqlite::Result<()> {
+        if !self.pending.is_empty() {
+            self.append()?;
+        }
+        self.keep_house()?;
+        let acknowledged = self.store.place(ids)?;
+        let before = self.shared.sinks();
+        let place = |(id, acknowledged): (&Arc<str>, &u64)| {
+            let known = before.iter().find(|place| place.id == *id).map(Arc::clone);
+            known.unwrap_or_else(|| Place::new(id, *acknowledged, self.store.first))
+        };
+        *self.shared.sinks.write() = ids.iter().zip(&acknowledged).map(place).collect();
+        self.losses = Losses::new(ids.iter().cloned());
+        (self.kept_places, self.counted) = (acknowledged, None);
+        Ok(())
     }
 
     /// Nothing is left to write: closing may end.
     fn drained(&mut self) -> bool {
         match self.queue.try_recv() {
-            Ok(Message::Result(record)) => {
-                self.encode(record);
+            Ok(message) => {
+                self.take_message(message);
                 false
             }
-            Ok(Message::Wake) => false,
             Err(_) => self.pending.is_empty(),
         }
     }
@@ -311,7 +362,7 @@ impl Worker {
     }
 
     fn append(&mut self) -> rusqlite::Result<()> {
-        if self.shared.sinks.is_empty() {
+        if self.shared.sinks().is_empty() {
             self.store.note(&self.pending)?;
             self.pending.clear();
             return Ok(());
@@ -364,7 +415,7 @@ impl Worker {
                 Some("a reader met damage".into()),
             ));
         }
-        let sinks = &self.shared.sinks;
+        let sinks = self.shared.sinks();
         let places: Vec<u64> =
             sinks.iter().map(|sink| sink.acknowledged.load(Ordering::Acquire)).collect();
         // After the places were read: what was set aside before they moved is seen here.
@@ -395,7 +446,7 @@ impl Worker {
             return Ok(());
         }
         let now = self.shared.clock.now();
-        for sink in &self.shared.sinks {
+        for sink in &*self.shared.sinks() {
             // What found no room stays marked for the next time.
             self.store.put_back(&sink.id, now, self.bytes_max)?;
             let refused = self.store.refused(&sink.id)?;
@@ -404,7 +455,7 @@ impl Worker {
             }
         }
         // A sink that does not run yet has nothing to count with.
-        let all_run = self.shared.sinks.iter().all(|sink| sink.counters.get().is_some());
+        let all_run = self.shared.sinks().iter().all(|sink| sink.counters.get().is_some());
         let marked = self.store.is_marked()?;
         self.counted = (all_run && !marked).then_some(changes);
         Ok(())
@@ -445,7 +496,7 @@ impl Worker {
             taken.max(sink.acknowledged.load(Ordering::Acquire)).max(first - 1)
         };
         let lost: Vec<u64> =
-            self.shared.sinks.iter().map(|sink| to.saturating_sub(had(sink))).collect();
+            self.shared.sinks().iter().map(|sink| to.saturating_sub(had(sink))).collect();
         let results = lost.iter().copied().max().unwrap_or(0);
         self.shared.dropped.add(results);
         self.lose(reason, results, &lost);
@@ -454,7 +505,7 @@ impl Worker {
     /// New results never came into the file: no sink has had them.
     fn lose_new(&mut self, reason: Reason, results: u64) {
         self.shared.dropped.add(results);
-        let lost = vec![results; self.shared.sinks.len()];
+        let lost = vec![results; self.shared.sinks().len()];
         self.lose(reason, results, &lost);
     }
 
@@ -462,7 +513,7 @@ impl Worker {
         if results == 0 {
             return;
         }
-        for (sink, lost) in self.shared.sinks.iter().zip(per_sink) {
+        for (sink, lost) in self.shared.sinks().iter().zip(per_sink) {
             if let Some(counters) = sink.counters.get() {
                 counters.dropped.add(*lost);
             }
@@ -483,7 +534,7 @@ impl Worker {
             let mut event = Event::new(now, Code::SpoolFull, "spool", message)
                 .with("bytes", Value::Uint(self.store.bytes))
                 .with("dropped", Value::Uint(results));
-            for sink in &self.shared.sinks {
+            for sink in &*self.shared.sinks() {
                 let waiting = Value::Uint(self.shared.waiting(sink));
                 event = event.with(format!("waiting/{}", sink.id), waiting);
             }
@@ -501,8 +552,8 @@ impl Worker {
         });
         let unqueued = shared.unqueued.value();
         let more = unqueued - std::mem::replace(&mut self.unqueued_seen, unqueued);
-        self.lose(Reason::Queue, more, &vec![more; shared.sinks.len()]);
-        for sink in &shared.sinks {
+        self.lose(Reason::Queue, more, &vec![more; shared.sinks().len()]);
+        for sink in &*shared.sinks() {
             if let Some(counters) = sink.counters.get() {
                 counters.waiting.set(store::signed(shared.waiting(sink)));
             }
@@ -550,7 +601,7 @@ impl Worker {
     fn replace(&mut self, reason: &rusqlite::Error) -> Result<Event, SpoolError> {
         let path = self.shared.path.clone();
         let sinks: Vec<Arc<str>> =
-            self.shared.sinks.iter().map(|sink| Arc::clone(&sink.id)).collect();
+            self.shared.sinks().iter().map(|sink| Arc::clone(&sink.id)).collect();
         let now = self.shared.clock.now();
         let aside = store::move_aside(&path, now)
             .map_err(|source| SpoolError::Folder { path: path.clone(), source })?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use resonance_inference::package::VerifiedModel;
@@ -21,18 +20,20 @@ use crate::deployments::shared::{Face, Faces};
 use crate::events::EventLog;
 use crate::hub::core::{Hub, HubCounters, Inlet, Interest};
 use crate::hub::ingest::{BlockSender, Waker, channel};
-use crate::hub::run;
+use crate::hub::run::{self, Panicked, Told};
 use crate::models::{ModelState, Models, Repository, ServedModel, unserved};
-use crate::plan::{DeploymentPlan, Fallback, Plan, SourcePlan, Trigger};
+use crate::plan::{DeploymentPlan, Fallback, Plan, SinkPlan, SourcePlan, Trigger};
 use crate::results::Results;
 use crate::servers;
 use crate::sinks;
-use crate::sources::{self, Link, Stop};
+use crate::sources::{self, Link};
 use crate::spool::{Spool, SpoolError};
 use crate::status::{DeploymentState, SinkCounters, SourceCounters};
 use crate::traces::Tracer;
+use crate::wish::Wishes;
 
 /// What a gateway is started with besides its plan.
+#[derive(Clone)]
 pub struct Options {
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
@@ -40,6 +41,8 @@ pub struct Options {
     pub engine: Result<Arc<dyn Engine>, EngineError>,
     /// Bounds on models.
     pub limits: Limits,
+    /// Where wishes for another plan go; absent where nobody reads plant files.
+    pub wishes: Option<Wishes>,
 }
 
 /// Why a gateway does not start. What can go wrong with one source, model or sink alone is an
@@ -83,7 +86,7 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let (tracer, traces_task) = tracing(&plan, &clock, &sink_events, &traces_stop);
     spool.trace(tracer.clone());
     let results = Results::new(Some(spool.writer())).traced(tracer);
-    let models = load_models(&plan, &options, &sink_events);
+    let models = load_models(&plan, &options, &sink_events, None);
     let remotes = Remotes::look(&plan, &clock, &sink_events).await;
 
     let waker = Waker::default();
@@ -107,17 +110,18 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let watch = HubWatch {
         clock: Arc::clone(&clock),
         events: Arc::clone(&sink_events),
-        values: Arc::clone(&values),
         failed: watch::channel(false).0,
     };
     let failed = watch.failed.subscribe();
-    let hub_stop = Arc::new(AtomicBool::new(false));
-    let hub_thread = spawn_hub(hub, fleet, &waker, watch, &hub_stop)?;
+    let hub_told = Told::default();
+    let hub_thread = spawn_hub(hub, fleet, &waker, watch, &hub_told)?;
 
-    let told_faces = faces.clone();
     let deployments =
-        Faces::new(faces, waker.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
+        Faces::new(faces.clone(), waker.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
     let mut gateway = Gateway {
+        plan: plan.clone(),
+        options,
+        faces,
         started_at: clock.now(),
         clock: Arc::clone(&clock),
         events: Arc::clone(&events),
@@ -128,7 +132,7 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         models: Arc::new(models),
         access: Arc::new(access),
         hub_counters,
-        hub_stop,
+        hub_told,
         waker,
         hub_thread: Some(hub_thread),
         failed,
@@ -136,15 +140,15 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         sources: Arc::default(),
         sinks: Arc::default(),
         remote_tasks: Vec::new(),
-        source_threads: Vec::new(),
-        sink_tasks: Vec::new(),
+        remote_stop: watch::channel(false).0,
+        source_workers: Vec::new(),
+        sink_workers: Vec::new(),
+        inlets: plan.sources.iter().map(|source| Some(Arc::clone(&source.id))).collect(),
         servers: Arc::default(),
-        stop: watch::channel(false).0,
-        sink_stop: watch::channel(false).0,
         traces_stop,
         traces_task,
     };
-    gateway.remote_tasks = remotes.watch(&gateway.stop, &told_faces, &gateway.waker);
+    gateway.remote_tasks = remotes.watch(&gateway.remote_stop, &gateway.faces, &gateway.waker);
     gateway.sources = Arc::new(links.iter().map(|(link, ..)| SourceFace::of(link)).collect());
     if let Err(error) = gateway.connect(&plan, links).await {
         gateway.stop().await;
@@ -180,8 +184,13 @@ fn open_events(plan: &Plan) -> Result<EventLog, StartError> {
     }
 }
 
-/// Every model of a plan, loaded and checked, or refused.
-fn load_models(plan: &Plan, options: &Options, events: &Arc<dyn EventSink>) -> Models {
+/// Every model of a plan, loaded and checked, or refused. One that serves already goes on.
+pub(super) fn load_models(
+    plan: &Plan,
+    options: &Options,
+    events: &Arc<dyn EventSink>,
+    serving: Option<&Models>,
+) -> Models {
     let mut wanted: BTreeMap<Arc<str>, Arc<VerifiedModel>> = BTreeMap::new();
     let fallbacks = plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
         Fallback::FallBackTo(model) => Some(model),
@@ -215,6 +224,12 @@ fn load_models(plan: &Plan, options: &Options, events: &Arc<dyn EventSink>) -> M
     };
     let mut served = Vec::new();
     for model in wanted.into_values() {
+        if let Some(serves) = serving.and_then(|models| ready(models, &model))
+            && serves.used.digest == *model.files.digest()
+        {
+            served.push(Arc::clone(serves));
+            continue;
+        }
         if !model.files.is_signed() {
             let message = format!("{} carries no signature", model.files.digest());
             report(Code::ModelUnsigned, &model, message);
@@ -257,7 +272,7 @@ fn load_models(plan: &Plan, options: &Options, events: &Arc<dyn EventSink>) -> M
 }
 
 /// The model as it serves; `None` where it was refused.
-fn ready<'a>(models: &'a Models, model: &VerifiedModel) -> Option<&'a Arc<ServedModel>> {
+pub(super) fn ready<'a>(models: &'a Models, model: &VerifiedModel) -> Option<&'a Arc<ServedModel>> {
     let found = models.find(&model.manifest.name, Some(&model.manifest.version))?;
     (found.state() == ModelState::Ready).then_some(found)
 }
@@ -279,7 +294,7 @@ fn users(plan: &Plan) -> BTreeMap<Arc<str>, Vec<Arc<str>>> {
     users
 }
 
-type SourceLink = (Link, BlockSender, SourcePlan);
+pub(super) type SourceLink = (Link, BlockSender, SourcePlan);
 
 fn source_links(
     plan: &Plan,
@@ -287,23 +302,34 @@ fn source_links(
     clock: &Arc<dyn Clock>,
     events: &Arc<dyn EventSink>,
 ) -> (Vec<SourceLink>, Vec<Inlet>) {
-    let one = |source: &SourcePlan| {
-        let (sender, receiver) = channel(waker.clone());
-        let points: Arc<[PointIndex]> = source.points.iter().map(|point| point.point).collect();
-        let link = Link {
-            id: Arc::clone(&source.id),
-            points: Arc::clone(&source.points),
-            clock: Arc::clone(clock),
-            events: Arc::clone(events),
-            counters: Arc::new(SourceCounters::default()),
-        };
-        let offset = source.kind.keeps_machine_time().then(|| Arc::clone(&link.counters));
-        ((link, sender, source.clone()), Inlet::new(receiver, points, offset))
-    };
-    plan.sources.iter().map(one).unzip()
+    plan.sources.iter().map(|source| source_link(source, waker, clock, events)).unzip()
 }
 
-fn faces(plan: &Plan, models: &Models, remotes: &Remotes) -> Vec<Arc<Face>> {
+/// What a source is started with, and its way into the hub.
+pub(super) fn source_link(
+    source: &SourcePlan,
+    waker: &Waker,
+    clock: &Arc<dyn Clock>,
+    events: &Arc<dyn EventSink>,
+) -> (SourceLink, Inlet) {
+    let (sender, receiver) = channel(waker.clone());
+    let link = Link {
+        id: Arc::clone(&source.id),
+        points: Arc::clone(&source.points),
+        clock: Arc::clone(clock),
+        events: Arc::clone(events),
+        counters: Arc::new(SourceCounters::default()),
+    };
+    let offset = source.kind.keeps_machine_time().then(|| Arc::clone(&link.counters));
+    ((link, sender, source.clone()), Inlet::new(receiver, numbers(source), offset))
+}
+
+/// The numbers of a source's points.
+pub(super) fn numbers(source: &SourcePlan) -> Arc<[PointIndex]> {
+    source.points.iter().map(|point| point.point).collect()
+}
+
+pub(super) fn faces(plan: &Plan, models: &Models, remotes: &Remotes) -> Vec<Arc<Face>> {
     let face = |(at, deployment): (usize, &DeploymentPlan)| {
         let asset = plan
             .plant
@@ -323,13 +349,13 @@ fn faces(plan: &Plan, models: &Models, remotes: &Remotes) -> Vec<Arc<Face>> {
 }
 
 /// A deployment on its way into the fleet, with the models it may use.
-struct Recruit {
+pub(super) struct Recruit {
     deployment: Deployment,
     own: Option<Arc<ServedModel>>,
     fallback: Option<Arc<ServedModel>>,
 }
 
-fn recruits(
+pub(super) fn recruits(
     plan: &Plan,
     faces: &[Arc<Face>],
     (models, remotes): (&Models, &Remotes),
@@ -384,7 +410,7 @@ fn ring_samples(window: WindowSpec, sampling_ms: u32) -> usize {
 }
 
 /// One lane for each model that is deployed, and each deployment with the places of its lanes.
-fn lanes(
+pub(super) fn lanes(
     recruits: Vec<Recruit>,
     waker: &Waker,
     events: &Arc<dyn EventSink>,
@@ -430,13 +456,13 @@ fn spawn_hub(
     fleet: Fleet,
     waker: &Waker,
     watch: HubWatch,
-    stop: &Arc<AtomicBool>,
+    told: &Told,
 ) -> Result<JoinHandle<()>, std::io::Error> {
-    let (waker, stop) = (waker.clone(), Arc::clone(stop));
+    let (waker, told) = (waker.clone(), told.clone());
     std::thread::Builder::new().name("hub".into()).spawn(move || {
         let clock = Arc::clone(&watch.clock);
-        if run::run(hub, fleet, &waker, clock.as_ref(), &stop).is_err() {
-            watch.tell();
+        if let Err(Panicked(values)) = run::run(hub, fleet, &waker, clock.as_ref(), &told) {
+            watch.tell(&values);
         }
     })
 }
@@ -445,15 +471,14 @@ fn spawn_hub(
 struct HubWatch {
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
-    values: Arc<LastValues>,
     failed: watch::Sender<bool>,
 }
 
 impl HubWatch {
-    fn tell(&self) {
-        for point in 0..self.values.len() {
+    fn tell(&self, values: &LastValues) {
+        for point in 0..values.len() {
             // The hub was the columns' only writer, and it is gone.
-            self.values.write_status(PointIndex(point as u32), Status::BAD_INTERNAL_ERROR);
+            values.write_status(PointIndex(point as u32), Status::BAD_INTERNAL_ERROR);
         }
         let message = "the hub ended unexpectedly; nothing is observed or judged any more";
         self.events.record(Event::new(self.clock.now(), Code::GatewayFailed, "gateway", message));
@@ -461,27 +486,34 @@ impl HubWatch {
     }
 }
 
-fn spawn_source(
-    plan: &SourcePlan,
-    link: Link,
-    sender: BlockSender,
-    stop: Stop,
-) -> Result<JoinHandle<()>, std::io::Error> {
-    let source = sources::build(plan);
+/// A thread that talks to a peer, and how it is told to end.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// The source or sink.
+    pub(super) id: Arc<str>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) thread: JoinHandle<()>,
+}
+
+pub(super) fn spawn_source((link, sender, plan): SourceLink) -> Result<Worker, std::io::Error> {
+    let source = sources::build(&plan);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(format!("source-{}", plan.id)).spawn(move || {
+    let (stop, stopped) = watch::channel(false);
+    let id = Arc::clone(&plan.id);
+    let thread = std::thread::Builder::new().name(format!("source-{id}")).spawn(move || {
         let (events, clock, id) =
             (Arc::clone(&link.events), Arc::clone(&link.clock), Arc::clone(&link.id));
-        if let Err(error) = runtime.block_on(source.run(link, sender, stop)) {
+        if let Err(error) = runtime.block_on(source.run(link, sender, stopped)) {
             let subject = format!("source/{id}");
             let event = Event::new(clock.now(), Code::SourceRefused, &subject, error.to_string());
             events.record(event.with("final", Value::Boolean(true)));
         }
-    })
+    })?;
+    Ok(Worker { id, stop, thread })
 }
 
 impl SourceFace {
-    fn of(link: &Link) -> Self {
+    pub(super) fn of(link: &Link) -> Self {
         Self {
             id: Arc::clone(&link.id),
             points: link.points.len(),
@@ -493,45 +525,50 @@ impl SourceFace {
 impl Gateway {
     /// Starts what talks to the world: sinks, servers, then sources.
     async fn connect(&mut self, plan: &Plan, links: Vec<SourceLink>) -> Result<(), StartError> {
-        self.start_sinks(plan)?;
+        let mut faces = Vec::new();
+        for sink in &plan.sinks {
+            faces.push(self.start_sink(sink, Arc::default())?);
+        }
+        self.sinks = Arc::new(faces);
         servers::start(&plan.servers, &self.context(), &self.servers).await?;
-        for (link, sender, source) in links {
-            let stop = self.stop.subscribe();
-            self.source_threads.push(spawn_source(&source, link, sender, stop)?);
+        for link in links {
+            self.source_workers.push(spawn_source(link)?);
         }
         Ok(())
     }
 
-    fn start_sinks(&mut self, plan: &Plan) -> Result<(), StartError> {
-        let Some(spool) = &self.spool else { return Ok(()) };
-        let mut faces = Vec::new();
-        for sink in &plan.sinks {
-            let counters = Arc::new(SinkCounters::default());
-            let delivery = sinks::Delivery {
-                id: Arc::clone(&sink.id),
-                cursor: spool.cursor(&sink.id, Arc::clone(&counters))?.choosing(sink.kind.when()),
-                clock: Arc::clone(&self.clock),
-                events: Arc::clone(&self.events) as Arc<dyn EventSink>,
-                counters: Arc::clone(&counters),
-            };
-            let stop = self.sink_stop.subscribe();
-            let (events, clock, id) =
-                (Arc::clone(&self.events), Arc::clone(&self.clock), Arc::clone(&sink.id));
-            let running = sinks::build(sink).run(delivery, stop);
-            self.sink_tasks.push(tokio::spawn(async move {
-                if let Err(error) = running.await {
-                    let subject = format!("sink/{id}");
-                    events.record(Event::new(
-                        clock.now(),
-                        Code::SinkRefused,
-                        &subject,
-                        error.to_string(),
-                    ));
-                }
-            }));
-            faces.push(SinkFace { id: Arc::clone(&sink.id), counters });
-        }
-        self.sinks = Arc::new(faces);
-        Ok(())
+    /// Starts a sink, which goes on where it acknowledged last.
+    pub(super) fn start_sink(
+        &mut self,
+        sink: &SinkPlan,
+        counters: Arc<SinkCounters>,
+    ) -> Result<SinkFace, StartError> {
+        let id = Arc::clone(&sink.id);
+        let face = SinkFace { id: Arc::clone(&id), counters: Arc::clone(&counters) };
+        let Some(spool) = &self.spool else { return Ok(face) };
+        let (events, clock) =
+            (Arc::clone(&self.events) as Arc<dyn EventSink>, Arc::clone(&self.clock));
+        let delivery = sinks::Delivery {
+            id: Arc::clone(&id),
+            cursor: spool.cursor(&id, Arc::clone(&counters))?.choosing(sink.kind.when()),
+            clock: Arc::clone(&clock),
+            events: Arc::clone(&events),
+            counters,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let running = sinks::build(sink).run(delivery, stopped);
+        // A sink and its connection wake each other with every result; on one thread that costs
+        // nothing.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let name = format!("sink-{id}");
+        let subject = format!("sink/{id}");
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            if let Err(error) = runtime.block_on(running) {
+                let now = clock.now();
+                events.record(Event::new(now, Code::SinkRefused, &subject, error.to_string()));
+            }
+        })?;
+        self.sink_workers.push(Worker { id, stop, thread });
+        Ok(face)
     }
 }

@@ -1,20 +1,22 @@
 //! A running gateway.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use resonance_plant::{Clock, Code, Event, EventSink, LastValues, Plant, Timestamp};
 use tokio::sync::watch;
 
+use super::assembly::{Options, Worker};
 use crate::access::Access;
 use crate::deployments::Deployments;
+use crate::deployments::shared::Face;
 use crate::events::EventLog;
 use crate::hub::core::HubCounters;
 use crate::hub::ingest::Waker;
-use crate::hub::run;
+use crate::hub::run::{self, Told};
 use crate::models::Models;
+use crate::plan::Plan;
 use crate::results::Results;
 use crate::servers::{Context, RunningServers};
 use crate::spool::Spool;
@@ -30,6 +32,10 @@ const DELIVERY_LOOK: Duration = Duration::from_millis(10);
 
 /// A running gateway. Ends with [`Gateway::stop`]; call it too once [`Gateway::failed`] returns.
 pub struct Gateway {
+    pub(super) plan: Plan,
+    pub(super) options: Options,
+    /// In the order of the plan's deployments.
+    pub(super) faces: Vec<Arc<Face>>,
     pub(super) started_at: Timestamp,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<EventLog>,
@@ -40,7 +46,7 @@ pub struct Gateway {
     pub(super) models: Arc<Models>,
     pub(super) access: Arc<Access>,
     pub(super) hub_counters: Arc<HubCounters>,
-    pub(super) hub_stop: Arc<AtomicBool>,
+    pub(super) hub_told: Told,
     pub(super) waker: Waker,
     pub(super) hub_thread: Option<JoinHandle<()>>,
     /// Turns true when the hub ended by itself.
@@ -48,14 +54,14 @@ pub struct Gateway {
     pub(super) spool: Option<Arc<Spool>>,
     pub(super) sources: Arc<Vec<SourceFace>>,
     pub(super) sinks: Arc<Vec<SinkFace>>,
-    pub(super) source_threads: Vec<JoinHandle<()>>,
-    pub(super) sink_tasks: Vec<tokio::task::JoinHandle<()>>,
+    pub(super) source_workers: Vec<Worker>,
+    pub(super) sink_workers: Vec<Worker>,
+    /// By their places in the hub: the sources; `None`: one that stopped.
+    pub(super) inlets: Vec<Option<Arc<str>>>,
     pub(super) remote_tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Ends them.
+    pub(super) remote_stop: watch::Sender<bool>,
     pub(super) servers: Arc<RunningServers>,
-    /// Ends sources.
-    pub(super) stop: watch::Sender<bool>,
-    /// Ends sinks, after everything else.
-    pub(super) sink_stop: watch::Sender<bool>,
     /// Ends what sends spans, after those who make them.
     pub(super) traces_stop: watch::Sender<bool>,
     pub(super) traces_task: Option<tokio::task::JoinHandle<()>>,
@@ -119,6 +125,7 @@ impl Gateway {
             events: Arc::clone(&self.events),
             clock: Arc::clone(&self.clock),
             access: Arc::clone(&self.access),
+            wishes: self.options.wishes.clone(),
             status: self.status_reader(),
         }
     }
@@ -157,10 +164,11 @@ impl Gateway {
         })
     }
 
-    /// How often the hub has looked around so far. A number that stands still for a second is that
-    /// of a hub that hangs.
-    pub fn turns(&self) -> u64 {
-        self.hub_counters.turns.value()
+    /// Reads how often the hub has looked around so far. A number that stands still for a second is
+    /// that of a hub that hangs.
+    pub fn turns_reader(&self) -> impl Fn() -> u64 + Send + 'static {
+        let counters = Arc::clone(&self.hub_counters);
+        move || counters.turns.value()
     }
 
     /// Returns when the hub ended unexpectedly: every value and result is bad then, and stays so.
@@ -180,21 +188,18 @@ impl Gateway {
     /// Stops sources, lets the hub finish what it has, then stops servers and sinks and closes
     /// the spool.
     pub async fn stop(mut self) {
-        let _ = self.stop.send(true);
-        join_all(std::mem::take(&mut self.source_threads)).await;
+        // An error says that they ended already.
+        let _ = self.remote_stop.send(true);
+        end_all(std::mem::take(&mut self.source_workers)).await;
         for task in std::mem::take(&mut self.remote_tasks) {
             // One that panicked has said so on standard error.
             let _ = task.await;
         }
-        run::stop(&self.hub_stop, &self.waker);
+        run::stop(&self.hub_told, &self.waker);
         join_all(self.hub_thread.take().into_iter().collect()).await;
         self.servers.stop().await;
         self.wait_for_sinks().await;
-        let _ = self.sink_stop.send(true);
-        for task in std::mem::take(&mut self.sink_tasks) {
-            // A sink that panicked has said so on standard error.
-            let _ = task.await;
-        }
+        end_all(std::mem::take(&mut self.sink_workers)).await;
         let _ = self.traces_stop.send(true);
         if let Some(task) = self.traces_task.take() {
             let _ = task.await;
@@ -222,6 +227,16 @@ impl Gateway {
     }
 }
 
+/// Tells all to end, then waits for each.
+pub(super) async fn end_all(workers: Vec<Worker>) {
+    let tell = |worker: Worker| {
+        // An error says that it ended already.
+        let _ = worker.stop.send(true);
+        worker.thread
+    };
+    join_all(workers.into_iter().map(tell).collect()).await;
+}
+
 async fn join_all(threads: Vec<JoinHandle<()>>) {
     let joined = tokio::task::spawn_blocking(move || {
         for thread in threads {
@@ -233,6 +248,12 @@ async fn join_all(threads: Vec<JoinHandle<()>>) {
 }
 
 impl SourceFace {
+    /// The same source once more.
+    pub(super) fn again(&self) -> Self {
+        let (id, counters) = (Arc::clone(&self.id), Arc::clone(&self.counters));
+        Self { id, points: self.points, counters }
+    }
+
     fn status(&self) -> SourceStatus {
         let counters = &self.counters;
         let last_message = counters.last_message.value();

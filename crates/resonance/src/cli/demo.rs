@@ -8,7 +8,7 @@ use clap::Args;
 use resonance_gateway::supervisor::Gateway;
 
 use super::duration::parse_duration;
-use super::run::{Warnings, end, runtime, start_gateway, wait};
+use super::run::{Deadline, Warnings, end, runtime, start_gateway, wait};
 use super::{CliError, Exit, Format, output, watch};
 use crate::demo::{Readers, Recorded, Scene, SceneError};
 use crate::render::live::LiveView;
@@ -64,10 +64,10 @@ pub(crate) fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     };
     runtime()?.block_on(async {
         let scene = Scene::start(&folder, recorded.as_ref()).await?;
-        let gateway = start_gateway(&scene.plant, Warnings::Silent).await?;
+        let mut gateway = start_gateway(&scene.plant, Warnings::Silent, None).await?;
         announce(&scene, &gateway);
         let readers = Readers::start(&gateway, folder.join("reader-pki"));
-        let first_result_s = show(&gateway, &args).await?;
+        let first_result_s = show(&mut gateway, &args).await?;
         let served = readers.finish(&gateway).await;
         let (summary, ended) = end(gateway).await;
         let summary = Summary { first_result_s, served, ..summary };
@@ -99,19 +99,23 @@ const TELLING: [&str; 8] = [
 ];
 
 /// Shows what happens until it ends. Returns the seconds to the first result.
-async fn show(gateway: &Gateway, args: &DemoArgs) -> Result<Option<f64>, CliError> {
+async fn show(gateway: &mut Gateway, args: &DemoArgs) -> Result<Option<f64>, CliError> {
     let started = gateway.status().started_at;
     let mut results = gateway.results().subscribe();
     let first = tokio::spawn(async move { results.recv().await.ok().map(|r| r.computed_at) });
     match args.format {
-        Format::Json => wait(args.duration, gateway).await?,
+        Format::Json => {
+            wait(Deadline::after(args.duration), gateway, None).await?;
+        }
         Format::Text => {
             let notice = match args.data {
                 None => SIMULATED,
                 Some(_) => RECORDED,
             };
-            let view = LiveView::of(&gateway.context(), "Resonance demo", notice).first(&TELLING);
-            watch::show(view, args.duration, gateway).await?;
+            let view = |gateway: &Gateway| {
+                LiveView::of(&gateway.context(), "Resonance demo", notice).first(&TELLING)
+            };
+            watch::show(view, args.duration, gateway, None).await?;
         }
     }
     first.abort();

@@ -1,4 +1,4 @@
-//! A small HTTP client: one GET from a running gateway, or one stream.
+//! A small HTTP client: one request to a running gateway, or one stream.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use base64::Engine;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
@@ -38,15 +38,53 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 impl Gateway {
+    /// The gateway at a URL, asked in the name of a user whose password is in the environment.
+    ///
+    /// # Errors
+    /// Where the password is not there.
+    pub(crate) fn of(
+        url: String,
+        user: Option<String>,
+        ca: Option<PathBuf>,
+    ) -> Result<Self, CliError> {
+        let user = user.map(|name| {
+            let password = std::env::var("RESONANCE_PASSWORD").map_err(|_| {
+                CliError::Refused("--user needs the password in RESONANCE_PASSWORD".to_owned())
+            })?;
+            Ok::<_, CliError>((name, password))
+        });
+        Ok(Self { url, user: user.transpose()?, ca })
+    }
+
     /// Asks for a path, such as `/api/v1/status`, and reads the answer as JSON.
     ///
     /// # Errors
     /// Where the URL makes no sense, nobody answers, or the gateway refuses.
     pub(crate) async fn get(&self, path: &str) -> Result<serde_json::Value, CliError> {
-        let asked = tokio::time::timeout(ANSWER_WITHIN, self.ask(path)).await;
-        let (status, body) = asked.map_err(|_| {
-            self.failed(&format!("no answer within {} s", ANSWER_WITHIN.as_secs()))
-        })??;
+        self.json(Method::GET, path, ANSWER_WITHIN).await
+    }
+
+    /// Gives a command that needs no more words than its path, and reads the answer as JSON.
+    ///
+    /// # Errors
+    /// As [`Gateway::get`].
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        within: Duration,
+    ) -> Result<serde_json::Value, CliError> {
+        self.json(Method::POST, path, within).await
+    }
+
+    async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        within: Duration,
+    ) -> Result<serde_json::Value, CliError> {
+        let asked = tokio::time::timeout(within, self.exchange_with(method, path, None)).await;
+        let (status, body) = asked
+            .map_err(|_| self.failed(&format!("no answer within {} s", within.as_secs())))??;
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
             return Err(CliError::Refused(format!(
                 "{} admits only users it knows ({status}); give --user NAME and the password in \
@@ -55,9 +93,14 @@ impl Gateway {
             )));
         }
         if !status.is_success() {
-            let said = String::from_utf8_lossy(&body);
-            let said: String = said.chars().filter(|c| !c.is_control()).take(400).collect();
-            return Err(self.failed(&format!("{path} answered {status}: {said}")));
+            return Err(match problem(&body) {
+                Some(detail) => CliError::Failed(detail),
+                None => {
+                    let said = String::from_utf8_lossy(&body);
+                    let said: String = said.chars().filter(|c| !c.is_control()).take(400).collect();
+                    self.failed(&format!("{path} answered {status}: {said}"))
+                }
+            });
         }
         serde_json::from_slice(&body)
             .map_err(|error| self.failed(&format!("{path} did not answer in JSON: {error}")))
@@ -72,7 +115,7 @@ impl Gateway {
         path: &str,
         mut take: impl FnMut(&[u8]) + Send,
     ) -> Result<(), CliError> {
-        let (status, _) = self.exchange_with(path, Some(&mut take)).await?;
+        let (status, _) = self.exchange_with(Method::GET, path, Some(&mut take)).await?;
         if status.is_success() {
             Ok(())
         } else {
@@ -80,12 +123,9 @@ impl Gateway {
         }
     }
 
-    async fn ask(&self, path: &str) -> Result<(StatusCode, Bytes), CliError> {
-        self.exchange_with(path, None).await
-    }
-
     async fn exchange_with(
         &self,
+        method: Method,
         path: &str,
         take: Option<Piecewise<'_>>,
     ) -> Result<(StatusCode, Bytes), CliError> {
@@ -93,7 +133,7 @@ impl Gateway {
         let stream = TcpStream::connect((target.host.trim_matches(['[', ']']), target.port))
             .await
             .map_err(|error| self.failed(&format!("{error}; is the gateway running there?")))?;
-        let request = self.request(&target, path)?;
+        let request = self.request(&target, method, path)?;
         if !target.is_encrypted {
             return self.exchange(stream, request, take).await;
         }
@@ -109,8 +149,15 @@ impl Gateway {
         self.exchange(stream, request, take).await
     }
 
-    fn request(&self, target: &Target, path: &str) -> Result<Request<Empty<Bytes>>, CliError> {
-        let mut request = Request::get(path)
+    fn request(
+        &self,
+        target: &Target,
+        method: Method,
+        path: &str,
+    ) -> Result<Request<Empty<Bytes>>, CliError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(HOST, format!("{}:{}", target.host, target.port))
             .header(ACCEPT, "application/json, text/event-stream");
         if let Some((name, password)) = &self.user {
@@ -169,6 +216,13 @@ impl Gateway {
     fn failed(&self, problem: &str) -> CliError {
         CliError::Failed(format!("{}: {problem}", self.url))
     }
+}
+
+/// What is wrong, where the gateway said it as problem details (RFC 9457).
+fn problem(body: &[u8]) -> Option<String> {
+    let said: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let clean = |c: &char| *c == '\n' || !c.is_control();
+    Some(said.get("detail")?.as_str()?.chars().filter(clean).take(4_000).collect())
 }
 
 struct Target {
@@ -240,7 +294,7 @@ mod tests {
         let gateway = |url: &str| Gateway { url: url.to_owned(), user: user.clone(), ca: None };
         let request = |url: &str| {
             let target = Target::parse(url).unwrap();
-            gateway(url).request(&target, "/api/v1/status")
+            gateway(url).request(&target, Method::GET, "/api/v1/status")
         };
         assert!(request("http://10.0.0.1:8080").is_err());
         let request = request("http://localhost:8080").unwrap();

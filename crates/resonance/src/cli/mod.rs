@@ -18,6 +18,7 @@ mod model;
 mod notify;
 mod output;
 mod plant;
+mod reload;
 mod run;
 mod signal;
 mod simulate;
@@ -107,6 +108,7 @@ enum Command {
     #[command(subcommand)]
     Model(model::Command),
     Status(status::StatusArgs),
+    Reload(reload::ReloadArgs),
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// Make what a plant file says about users.
@@ -126,6 +128,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Simulate(command) => simulate::run(command),
         Command::Model(command) => model::run(command),
         Command::Status(args) => status::run(args),
+        Command::Reload(args) => reload::run(args),
         Command::DeadLetters(command) => dead_letters::run(command),
         Command::User(command) => user::run(command),
         Command::Doctor(args) => doctor::run(args),

@@ -7,8 +7,6 @@ use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use resonance_gateway::supervisor::Gateway;
-
 /// The service manager that started this process.
 #[derive(Debug)]
 pub(super) struct Manager {
@@ -56,14 +54,14 @@ impl Manager {
     }
 
     /// Says again and again that the hub turns, as long as it does; never returns.
-    pub(super) async fn watch(&self, gateway: &Gateway) {
+    pub(super) async fn watch(&self, turns: impl Fn() -> u64) {
         let Some(limit) = self.watchdog else { return std::future::pending().await };
         let mut heart = Heart::default();
         // Twice in the time allowed, as sd_watchdog_enabled(3) recommends.
         let mut every = tokio::time::interval(limit / 2);
         loop {
             every.tick().await;
-            if heart.beats(gateway.turns()) {
+            if heart.beats(turns()) {
                 self.tell("WATCHDOG=1");
             }
         }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use clap::Args;
 use resonance_gateway::plan::Plan;
 use resonance_gateway::supervisor::{Gateway, Options, start};
+use resonance_gateway::wish::Wishes;
 use resonance_inference::engines::OnnxRuntime;
 use resonance_inference::{Engine, EngineError, Limits};
 use resonance_plant::SystemClock;
 
 use super::duration::parse_duration;
 use super::notify::Manager;
+use super::reload::Reloads;
 use super::signal::asked_to_end;
 use super::{CliError, Exit, Format, output, watch};
 use crate::config::{PlantText, Purpose};
@@ -46,6 +48,9 @@ Examples:
   resonance run plant.toml --log info --log-format json       the same for a log collector
   resonance run plant.toml --duration 60s --format json | jq .inferences
 
+SIGHUP, or `resonance reload`, goes on with the plant file as it is then; what it does not change
+runs on.
+
 Exit codes: 0 it ran and ended as asked, 1 it could not start, 2 the plant file was refused,
 3 it failed while it ran";
 
@@ -53,7 +58,9 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let plant = PlantText::read(&args.file)?;
     let runtime = runtime()?;
     runtime.block_on(async {
-        let gateway = start_gateway(&plant, Warnings::Shown).await?;
+        let (wishes, wished) = Wishes::channel();
+        let mut gateway = start_gateway(&plant, Warnings::Shown, Some(wishes)).await?;
+        let mut reloads = Reloads::new(args.file.clone(), wished)?;
         let status = gateway.status();
         let manager = Manager::of_environment();
         for server in &status.servers {
@@ -62,17 +69,20 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         if let Some(manager) = &manager {
             manager.ready();
         }
+        let turns = gateway.turns_reader();
         let running = async {
             if !args.watch {
-                return wait(args.duration, &gateway).await;
+                let end = Deadline::after(args.duration);
+                while wait(end, &mut gateway, Some(&mut reloads)).await? == Waited::Reloaded {}
+                return Ok(());
             }
             let title = format!("Resonance {}", args.file.display());
-            let view = LiveView::of(&gateway.context(), &title, "");
-            watch::show(view, args.duration, &gateway).await
+            let view = |gateway: &Gateway| LiveView::of(&gateway.context(), &title, "");
+            watch::show(view, args.duration, &mut gateway, Some(&mut reloads)).await
         };
         tokio::select! {
             ended = running => ended?,
-            () = watched(manager.as_ref(), &gateway) => {}
+            () = watched(manager.as_ref(), turns) => {}
         }
         if let Some(manager) = &manager {
             manager.stopping();
@@ -87,9 +97,9 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
 }
 
 /// Tells the service manager that the gateway lives; never returns.
-async fn watched(manager: Option<&Manager>, gateway: &Gateway) {
+async fn watched(manager: Option<&Manager>, turns: impl Fn() -> u64) {
     match manager {
-        Some(manager) => manager.watch(gateway).await,
+        Some(manager) => manager.watch(turns).await,
         None => std::future::pending().await,
     }
 }
@@ -125,6 +135,7 @@ pub(crate) enum Warnings {
 pub(crate) async fn start_gateway(
     plant: &PlantText,
     warnings: Warnings,
+    wishes: Option<Wishes>,
 ) -> Result<Gateway, CliError> {
     let (plan, report) = plant.plan(Purpose::Run);
     let Some(plan) = plan else {
@@ -135,31 +146,73 @@ pub(crate) async fn start_gateway(
         output::say_report(&report);
     }
     let engine = OnnxRuntime::find().map(|engine| Arc::new(engine) as Arc<dyn Engine>);
-    start_plan(plan, engine).await
+    start_plan(plan, engine, wishes).await
 }
 
 async fn start_plan(
     plan: Plan,
     engine: Result<Arc<dyn Engine>, EngineError>,
+    wishes: Option<Wishes>,
 ) -> Result<Gateway, CliError> {
-    let options = Options { clock: Arc::new(SystemClock), engine, limits: Limits::default() };
+    let clock = Arc::new(SystemClock);
+    let options = Options { clock, engine, limits: Limits::default(), wishes };
     start(plan, options).await.map_err(|error| CliError::Failed(error.to_string()))
 }
 
-/// Waits for Ctrl-C, SIGTERM, the end of a time or that of the gateway's hub.
-pub(crate) async fn wait(duration: Option<Duration>, gateway: &Gateway) -> Result<(), CliError> {
-    let end = async {
-        match duration {
-            Some(duration) => tokio::time::sleep(duration).await,
+/// When a run ends by itself, if it does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<tokio::time::Instant>);
+
+impl Deadline {
+    /// After this time from now.
+    pub(crate) fn after(duration: Option<Duration>) -> Self {
+        Self(duration.map(|duration| tokio::time::Instant::now() + duration))
+    }
+
+    async fn passed(self) {
+        match self.0 {
+            Some(end) => tokio::time::sleep_until(end).await,
             None => std::future::pending().await,
         }
-    };
-    tokio::select! {
-        asked = asked_to_end() => {
-            asked.map_err(|error| CliError::Internal(format!("no signal handler: {error}")))
+    }
+}
+
+/// Why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The run is to end, or has.
+    Ended,
+    /// The gateway goes on with another plan.
+    Reloaded,
+}
+
+/// Waits for Ctrl-C, SIGTERM, the end of a time, that of the gateway's hub, or another plan.
+pub(crate) async fn wait(
+    end: Deadline,
+    gateway: &mut Gateway,
+    mut reloads: Option<&mut Reloads>,
+) -> Result<Waited, CliError> {
+    loop {
+        let wanted = async {
+            match &mut reloads {
+                Some(reloads) => reloads.wanted().await,
+                None => std::future::pending().await,
+            }
+        };
+        let wish = tokio::select! {
+            asked = asked_to_end() => {
+                asked.map_err(|error| CliError::Internal(format!("no signal handler: {error}")))?;
+                return Ok(Waited::Ended);
+            }
+            () = end.passed() => return Ok(Waited::Ended),
+            () = gateway.failed() => return Ok(Waited::Ended),
+            wish = wanted => wish,
+        };
+        if let Some(reloads) = &mut reloads
+            && reloads.grant(wish, gateway).await
+        {
+            return Ok(Waited::Reloaded);
         }
-        () = end => Ok(()),
-        () = gateway.failed() => Ok(()),
     }
 }
 

@@ -51,13 +51,7 @@ pub(crate) fn run(args: StatusArgs) -> Result<ExitCode, CliError> {
 
 async fn ask(args: StatusArgs) -> Result<ExitCode, CliError> {
     let StatusArgs { url, user, ca, format, watch } = args;
-    let user = user.map(|name| {
-        let password = std::env::var("RESONANCE_PASSWORD").map_err(|_| {
-            CliError::Refused("--user needs the password in RESONANCE_PASSWORD".to_owned())
-        })?;
-        Ok::<_, CliError>((name, password))
-    });
-    let gateway = Gateway { url, user: user.transpose()?, ca };
+    let gateway = Gateway::of(url, user, ca)?;
     let mut every = tokio::time::interval(WATCH_EVERY);
     loop {
         tokio::select! {

@@ -191,6 +191,7 @@ fn context() -> Context {
         events,
         clock,
         access: Arc::new(access),
+        wishes: None,
         status: Arc::new(move || Gateway {
             traces: None,
             at: started_at,

@@ -5,15 +5,20 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::watch;
 
 /// Entries kept.
 const KEPT_MAX: usize = 2_048;
+
+/// How long what follows is left to gather: a burst of results wakes the pump, and through it
+/// every subscriber, twice and not with each result.
+const GATHER: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) struct Feed<T> {
@@ -81,11 +86,29 @@ impl<T> Feed<T> {
             };
             match next {
                 Ok(item) => self.push(item),
-                // The numbers are given away so that subscribers see the jump.
-                Err(RecvError::Lagged(missed)) => self.ring.lock().last += missed,
+                Err(RecvError::Lagged(missed)) => self.skip(missed),
                 Err(RecvError::Closed) => return,
             }
+            self.push_waiting(&mut from);
+            self.newest.send_replace(self.newest());
+            tokio::time::sleep(GATHER).await;
         }
+    }
+
+    /// Takes in what was published and not received yet.
+    fn push_waiting(&self, from: &mut Receiver<Arc<T>>) {
+        loop {
+            match from.try_recv() {
+                Ok(item) => self.push(item),
+                Err(TryRecvError::Lagged(missed)) => self.skip(missed),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// The numbers are given away so that subscribers see the jump.
+    fn skip(&self, missed: u64) {
+        self.ring.lock().last += missed;
     }
 
     fn push(&self, item: Arc<T>) {
@@ -96,8 +119,6 @@ impl<T> Feed<T> {
             ring.entries.pop_front();
         }
         ring.entries.push_back(Arc::new(Entry { sequence, item, json: OnceLock::new() }));
-        drop(ring);
-        self.newest.send_replace(sequence);
     }
 
     /// Entries after `cursor`, at most `most`.

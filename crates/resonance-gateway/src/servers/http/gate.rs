@@ -16,7 +16,7 @@ use super::shared::Shared;
 const CREDENTIALS_BYTES_MAX: usize = 4_096;
 
 /// Reading takes `view`; inference and commands to deployments take `operate`; commands to models
-/// take `engineer`. Every gRPC call is a POST: there its name tells.
+/// and another plan take `engineer`. Every gRPC call is a POST: there its name tells.
 pub(in crate::servers) fn role_needed(method: &Method, path: &str) -> Role {
     if let Some(call) = grpc_call(path) {
         return match call {
@@ -25,7 +25,7 @@ pub(in crate::servers) fn role_needed(method: &Method, path: &str) -> Role {
             _ => Role::View,
         };
     }
-    if path.starts_with("/v2/repository/models/") {
+    if path.starts_with("/v2/repository/models/") || path == "/api/v1/plant/reload" {
         return Role::Engineer;
     }
     if method.is_safe() || path == "/v2/repository/index" { Role::View } else { Role::Operate }

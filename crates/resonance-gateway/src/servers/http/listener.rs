@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::linger::Linger;
-use super::shared::{Shared, Surface};
+use super::shared::{Counters, Shared, Surface};
 use super::threads::Threads;
 use super::{router, tls};
 use crate::plan::HttpServerPlan;
@@ -97,11 +97,17 @@ pub struct Running {
     pub addr: SocketAddr,
     status: StatusReader,
     stop: watch::Sender<bool>,
+    /// What it serves from now on; the newest counts.
+    adopt: watch::Sender<Option<Context>>,
     accepting: JoinHandle<()>,
 }
 
 #[derive(Clone)]
-struct StatusReader(Arc<Shared>, SocketAddr);
+struct StatusReader {
+    surface: Surface,
+    url: String,
+    counters: Arc<Counters>,
+}
 
 impl std::fmt::Debug for StatusReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,18 +116,22 @@ impl std::fmt::Debug for StatusReader {
 }
 
 impl StatusReader {
-    fn read(&self) -> ServerStatus {
-        let counters = &self.0.counters;
-        let surface = self.0.surface;
-        let scheme = match (surface, self.0.plan.tls.is_some()) {
+    fn new(shared: &Shared, addr: SocketAddr) -> Self {
+        let scheme = match (shared.surface, shared.plan.tls.is_some()) {
             (Surface::Http, true) => "https",
             (Surface::Http, false) => "http",
             (Surface::Grpc, true) => "grpcs",
             (Surface::Grpc, false) => "grpc",
         };
+        let (url, counters) = (format!("{scheme}://{addr}"), Arc::clone(&shared.counters));
+        Self { surface: shared.surface, url, counters }
+    }
+
+    fn read(&self) -> ServerStatus {
+        let Self { surface, url, counters } = self;
         ServerStatus {
             kind: surface.name(),
-            url: format!("{scheme}://{}", self.1),
+            url: url.clone(),
             clients: counters.clients.load(Ordering::Relaxed),
             requests: counters.requests.value(),
             delivered: counters.delivered.value(),
@@ -153,6 +163,10 @@ impl Running {
 impl RunningServer for Running {
     fn status(&self) -> ServerStatus {
         self.status.read()
+    }
+
+    fn adopt(&self, context: &Context) {
+        self.adopt.send_replace(Some(context.clone()));
     }
 
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -214,13 +228,17 @@ async fn try_start(
     let addr = listener.local_addr().map_err(bind)?;
     let threads = Threads::start().map_err(ServerError::Threads)?;
     let (stop, stopped) = watch::channel(false);
-    let shared = Arc::new(Shared::new(surface, plan.clone(), context, stopped));
+    let (adopt, adopted) = watch::channel(None);
+    let (retire, retired) = watch::channel(false);
+    let shared = Arc::new(Shared::new(surface, plan.clone(), context, retired));
     let tasks = match surface {
-        Surface::Http => feeds(&shared),
+        Surface::Http => feeds(&shared, &stopped),
         Surface::Grpc => JoinSet::new(),
     };
-    let accepting = tokio::spawn(accept(listener, acceptor, threads, Arc::clone(&shared), tasks));
-    Ok(Running { addr, status: StatusReader(shared, addr), stop, accepting })
+    let status = StatusReader::new(&shared, addr);
+    let accepting = Accepting { listener, acceptor, threads, shared, retire, tasks };
+    let accepting = tokio::spawn(accepting.run(stopped, adopted));
+    Ok(Running { addr, status, stop, adopt, accepting })
 }
 
 /// Passwords only over TLS, strangers only on loopback.
@@ -258,51 +276,89 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
 
 /// The tasks that feed the streams. They listen from this moment on: whatever is published once
 /// the server has started is in the streams.
-fn feeds(shared: &Arc<Shared>) -> JoinSet<()> {
+fn feeds(shared: &Arc<Shared>, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (results, events) = (Arc::clone(&shared.results), Arc::clone(&shared.events));
     let (result_source, event_source) =
         (shared.context.results.subscribe(), shared.context.events.subscribe());
-    let (results_stop, events_stop) = (shared.stop.clone(), shared.stop.clone());
+    let (results_stop, events_stop) = (stop.clone(), stop.clone());
     tasks.spawn(async move { results.pump(result_source, results_stop).await });
     tasks.spawn(async move { events.pump(event_source, events_stop).await });
     tasks
 }
 
-async fn accept(
+/// What accepts connections, and what they are served with.
+struct Accepting {
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
     threads: Threads,
     shared: Arc<Shared>,
-    mut tasks: JoinSet<()>,
-) {
-    let mut stop = shared.stop.clone();
-    let routes = Routes::new(&shared);
-    // Besides the connections, the two feeds are tasks here.
-    let feeds = tasks.len();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        while tasks.try_join_next().is_some() {}
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!("accepting a connection failed: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+    /// Ends the connections that `shared` serves.
+    retire: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Accepting {
+    async fn run(
+        mut self,
+        mut stop: watch::Receiver<bool>,
+        mut adopted: watch::Receiver<Option<Context>>,
+    ) {
+        let mut routes = Routes::new(&self.shared);
+        // Besides the connections, the two feeds are tasks here.
+        let feeds = self.tasks.len();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+                // Whoever sends lives as long as this.
+                Ok(()) = adopted.changed() => {
+                    if let Some(context) = adopted.borrow_and_update().clone() {
+                        self.adopt(context);
+                        routes = Routes::new(&self.shared);
+                    }
+                    continue;
+                }
+            };
+            while self.tasks.try_join_next().is_some() {}
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer, &routes, feeds),
+                Err(error) => {
+                    tracing::warn!("accepting a connection failed: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
-        };
-        if tasks.len() >= CONNECTIONS_MAX + feeds {
+        }
+        drop(self.listener);
+        // An error says that no connection is open.
+        let _ = self.retire.send(true);
+        let mut tasks = self.tasks;
+        let ended = timeout(STOP_TIMEOUT, async { while tasks.join_next().await.is_some() {} });
+        if ended.await.is_err() {
+            tasks.shutdown().await;
+        }
+    }
+
+    /// Connections from now on see the gateway as it is now. Those that are open end after the
+    /// request under way, so that their clients come back.
+    fn adopt(&mut self, context: Context) {
+        let (retire, retired) = watch::channel(false);
+        self.shared = Arc::new(self.shared.succeeded_by(context, retired));
+        // An error says that no connection is open.
+        let _ = std::mem::replace(&mut self.retire, retire).send(true);
+    }
+
+    fn serve(&mut self, stream: TcpStream, peer: SocketAddr, routes: &Routes, feeds: usize) {
+        let shared = Arc::clone(&self.shared);
+        if self.tasks.len() >= CONNECTIONS_MAX + feeds {
             shared.counters.refused.add(1);
             let detail = format!("{CONNECTIONS_MAX} connections are open, which is the bound");
             shared.complaints.tell(Code::Overloaded, None, "connection", &detail);
-            continue;
+            return;
         }
         // There is one thread at least, and a socket leaves this runtime as it came.
-        let (Some(seat), Ok(stream)) = (threads.seat(), stream.into_std()) else { continue };
-        let (shared, routes, acceptor) = (Arc::clone(&shared), routes.clone(), acceptor.clone());
+        let (Some(seat), Ok(stream)) = (self.threads.seat(), stream.into_std()) else { return };
+        let (routes, acceptor) = (routes.clone(), self.acceptor.clone());
         let runtime = seat.runtime.clone();
         let served = async move {
             let client = Client::count(shared);
@@ -312,12 +368,7 @@ async fn accept(
                 Err(error) => tracing::warn!("watching a connection failed: {error}"),
             }
         };
-        tasks.spawn_on(served, &runtime);
-    }
-    drop(listener);
-    let ended = timeout(STOP_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
-    if ended.is_err() {
-        tasks.shutdown().await;
+        self.tasks.spawn_on(served, &runtime);
     }
 }
 

@@ -10,8 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::deployments::DeploymentPath;
 use super::shared::Shared;
-use super::{deployments, events, metrics, openapi, plant, status, stream, values};
+use super::{deployments, events, metrics, openapi, plant, reload, status, stream, values};
 use crate::status::Status;
+use crate::supervisor::Changes;
 
 /// One route and what is told of it.
 pub(super) struct Operation {
@@ -110,6 +111,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Answer::Json(of::<plant::PlantView<'static>>),
         || get(plant::plant),
     ),
+    Operation {
+        method: "post",
+        role: Role::Engineer,
+        query: Some(members::<reload::Asked>),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE],
+        ..reading(
+            "/api/v1/plant/reload",
+            "reload_plant",
+            "Go on with the plant file as it is now, or tell what that would change.",
+            Answer::Json(of::<Changes>),
+            || post(reload::reload),
+        )
+    },
     Operation {
         query: Some(members::<values::Filter>),
         refusals: &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND],

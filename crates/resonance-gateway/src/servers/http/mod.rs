@@ -20,6 +20,7 @@ mod metrics;
 mod openapi;
 mod plant;
 pub(in crate::servers) mod refusal;
+mod reload;
 pub(in crate::servers) mod repository;
 pub(in crate::servers) mod router;
 pub(in crate::servers) mod run;

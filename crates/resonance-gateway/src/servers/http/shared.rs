@@ -52,10 +52,10 @@ pub(in crate::servers) struct Shared {
     pub(in crate::servers) surface: Surface,
     pub(in crate::servers) context: Context,
     pub(in crate::servers) plan: HttpServerPlan,
-    /// By the model's name; models are fixed while the gateway runs.
+    /// By the model's name.
     pub(in crate::servers) lanes: BTreeMap<Arc<str>, Arc<Lane>>,
     /// Requests under way.
-    pub(in crate::servers) requests: Semaphore,
+    pub(in crate::servers) requests: Arc<Semaphore>,
     /// Inferences that are not quick: as many as there are processors.
     pub(in crate::servers) slow: Arc<Semaphore>,
     /// Passwords being verified.
@@ -65,8 +65,8 @@ pub(in crate::servers) struct Shared {
     pub(super) results: Arc<Feed<ResultRecord>>,
     pub(super) events: Arc<Feed<Event>>,
     pub(in crate::servers) complaints: Complaints,
-    pub(in crate::servers) counters: Counters,
-    /// Turns true when the server is to stop.
+    pub(in crate::servers) counters: Arc<Counters>,
+    /// Turns true when connections are to end: the server stops, or goes on with another plan.
     pub(in crate::servers) stop: watch::Receiver<bool>,
 }
 
@@ -89,26 +89,54 @@ impl Shared {
         context: Context,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let lane = |model: &Arc<ServedModel>| {
-            (Arc::clone(&model.used.name), Arc::new(Lane::new(Arc::clone(model))))
-        };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let started = context.clock.now().nanos();
         let (clock, events) = (Arc::clone(&context.clock), context.event_sink());
         Self {
             surface,
-            lanes: context.models.iter().map(lane).collect(),
-            requests: Semaphore::new(plan.requests_max),
+            lanes: lanes(&context),
+            requests: Arc::new(Semaphore::new(plan.requests_max)),
             slow: Arc::new(Semaphore::new(processors)),
             logins: Arc::new(Semaphore::new(LOGINS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             results: Arc::new(Feed::new(started)),
             events: Arc::new(Feed::new(started)),
             complaints: Complaints::new(surface.subject(), clock, events),
-            counters: Counters::default(),
+            counters: Arc::default(),
             stop,
             context,
             plan,
         }
     }
+
+    /// The same for the gateway as it is now: bounds, streams and counters go on.
+    pub(in crate::servers) fn succeeded_by(
+        &self,
+        context: Context,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let (clock, events) = (Arc::clone(&context.clock), context.event_sink());
+        Self {
+            surface: self.surface,
+            lanes: lanes(&context),
+            requests: Arc::clone(&self.requests),
+            slow: Arc::clone(&self.slow),
+            logins: Arc::clone(&self.logins),
+            streams: Arc::clone(&self.streams),
+            results: Arc::clone(&self.results),
+            events: Arc::clone(&self.events),
+            complaints: Complaints::new(self.surface.subject(), clock, events),
+            counters: Arc::clone(&self.counters),
+            stop,
+            context,
+            plan: self.plan.clone(),
+        }
+    }
+}
+
+fn lanes(context: &Context) -> BTreeMap<Arc<str>, Arc<Lane>> {
+    let lane = |model: &Arc<ServedModel>| {
+        (Arc::clone(&model.used.name), Arc::new(Lane::new(Arc::clone(model))))
+    };
+    context.models.iter().map(lane).collect()
 }

@@ -126,6 +126,9 @@ impl RunningServer for Running {
         }
     }
 
+    /// What it serves is the same, in the same columns: where anything differs, it starts anew.
+    fn adopt(&self, _: &Context) {}
+
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for task in &self.background {

@@ -162,6 +162,7 @@ fn context(deployments: Arc<Asked>) -> Context {
         events,
         clock,
         access: Arc::new(access),
+        wishes: None,
         status: Arc::new(|| -> crate::status::Status {
             unreachable!("the board asks for deployments")
         }),

@@ -60,13 +60,13 @@ async fn a_gateway_whose_hub_dies_takes_its_results_back_and_ends() {
     let (plan, _) = scene.plant.plan(Purpose::Run);
     let doomed = Arc::new(AtomicBool::new(false));
     let engine = Doomed(engine, Arc::clone(&doomed));
-    let gateway = start_plan(plan.unwrap(), Ok(Arc::new(engine))).await.unwrap();
+    let mut gateway = start_plan(plan.unwrap(), Ok(Arc::new(engine)), None).await.unwrap();
     let mut results = gateway.results().subscribe();
     let minute = Duration::from_secs(60);
     let answered = async { while !results.recv().await.unwrap().status.is_good() {} };
     tokio::time::timeout(minute, answered).await.expect("an answer");
     doomed.store(true, Ordering::Relaxed);
-    wait(Some(minute), &gateway).await.unwrap();
+    wait(Deadline::after(Some(minute)), &mut gateway, None).await.unwrap();
     assert!(gateway.has_failed(), "the end of the hub ends the wait");
     let last = std::iter::from_fn(|| results.try_recv().ok()).last().expect("it is taken back");
     assert_eq!(last.status, Status::BAD_INTERNAL_ERROR);

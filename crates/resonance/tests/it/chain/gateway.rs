@@ -98,6 +98,12 @@ impl Gateway {
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     }
 
+    /// Asks it to read its plant file again.
+    pub(super) fn hang_up(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
     /// Waits for its end; returns the exit code and what it printed.
     pub(super) fn end(mut self) -> (Option<i32>, String, String) {
         let mut out = String::new();

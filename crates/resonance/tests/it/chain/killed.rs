@@ -15,7 +15,7 @@ fn sequence(message: &Value) -> u64 {
 }
 
 /// The last sequence that arrived, none missing before it; one sequence has one id.
-fn last_of_complete(messages: &[Value]) -> u64 {
+pub(super) fn last_of_complete(messages: &[Value]) -> u64 {
     let mut ids = BTreeMap::new();
     for message in messages {
         let id = message["payload"]["id"].as_str().unwrap();

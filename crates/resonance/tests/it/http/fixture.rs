@@ -218,6 +218,7 @@ fn context(
         events: Arc::clone(events),
         clock,
         access: Arc::new(access),
+        wishes: None,
         status: Arc::new(move || Status {
             at: now(),
             started_at: now(),
