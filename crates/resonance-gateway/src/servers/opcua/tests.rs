@@ -198,7 +198,7 @@ async fn where_a_result_came_from_is_told_with_it_and_not_with_the_next_refresh(
         while text(9) != id && Instant::now() < deadline {
             tokio::task::yield_now().await;
         }
-        if refreshes() == before {
+        if text(9) == id && refreshes() == before {
             break [3, 6, 8].map(text);
         }
     };
