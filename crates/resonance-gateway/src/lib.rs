@@ -9,6 +9,7 @@ mod inference_service;
 pub mod latency;
 pub mod models;
 pub mod plan;
+pub mod recording;
 pub mod remote;
 pub mod results;
 pub mod secret;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use resonance_inference::package::VerifiedModel;
 use resonance_plant::{Plant, PointIndex, Role};
 
+use crate::recording::RecordingPlan;
 use crate::remote::RemoteConfig;
 use crate::sinks::http::HttpConfig;
 use crate::sinks::mqtt::MqttConfig;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub spool: SpoolPlan,
     /// Where events are written as JSON lines; absent: only kept in memory.
     pub events_file: Option<PathBuf>,
+    /// Where windows and observations are kept; absent: nowhere.
+    pub recording: Option<RecordingPlan>,
 }
 
 /// A source and its points.

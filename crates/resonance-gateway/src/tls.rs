@@ -1,4 +1,4 @@
-//! Whom sources and sinks trust as clients.
+//! Whom sources, sinks and remote models trust as clients.
 
 use std::sync::Arc;
 

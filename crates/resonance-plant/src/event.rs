@@ -158,6 +158,9 @@ codes! {
     ResultDropped = "result.dropped", Warning, "results were dropped before every sink had them", "raise the spool's size, or repair the sink that is behind";
     SpoolFull = "spool.full", Warning, "the result spool reached its bound; its drop policy applies", "raise the spool's size or age, or repair the sink that is behind";
     SpoolFailed = "spool.failed", Error, "the result spool cannot be written", "free disk space and check the folder's permissions";
+    RecordingLost = "recording.lost", Warning, "a recording has gaps: windows or observations were not kept", "record fewer points or to a faster disk; see recording.failed";
+    RecordingTrimmed = "recording.trimmed", Info, "the oldest files of a recording gave way to its bound", "";
+    RecordingFailed = "recording.failed", Error, "a recording cannot be written", "free disk space and check the folder's permissions";
     SinkConnected = "sink.connected", Info, "a sink reached its system", "";
     SinkDisconnected = "sink.disconnected", Warning, "a sink lost its system; results wait in the spool", "check the system and the network";
     SinkRefused = "sink.refused", Error, "the system refused a result", "see the reason; the result is kept";

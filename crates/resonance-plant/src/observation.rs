@@ -22,7 +22,7 @@ pub const BLOCK_CAPACITY: usize = 1024;
 
 /// Up to [`BLOCK_CAPACITY`] observations as columns, received at one moment. Pooled: a connector
 /// takes one, fills it and sends it; the hub reads it and gives it back empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Block {
     /// Dense point indices.
     pub point: Vec<u32>,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use resonance_gateway::recording::Recorded;
 use resonance_gateway::status::{LatencySummary, Status};
 use resonance_gateway::supervisor::Gateway;
 use serde::Serialize;
@@ -34,6 +35,9 @@ pub(crate) struct Summary {
     pub(crate) delivered: Vec<Delivered>,
     /// Each deployment.
     pub(crate) deployments: Vec<Judged>,
+    /// What was recorded; only `resonance record` does that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recorded: Option<Recorded>,
     /// Events of severity error.
     pub(crate) errors: u64,
     /// The last of them, newest last, at most ten.
@@ -132,6 +136,7 @@ impl Summary {
                     inference: deployment.inference,
                 })
                 .collect(),
+            recorded: None,
             errors,
             last_errors,
         }
@@ -191,6 +196,15 @@ impl fmt::Display for Summary {
                 sink.sink, sink.results, sink.dropped
             )?;
         }
+        if let Some(recorded) = self.recorded {
+            let Recorded { windows, observations, files, windows_lost, observations_lost } =
+                recorded;
+            writeln!(
+                f,
+                "  recorded {windows} windows and {observations} observations in {files} files; \
+                 {windows_lost} windows and {observations_lost} observations were lost"
+            )?;
+        }
         writeln!(f, "  {} errors", self.errors)?;
         self.last_errors.iter().try_for_each(|error| writeln!(f, "    {error}"))
     }
@@ -223,6 +237,7 @@ mod tests {
                 latency: LatencySummary::default(),
                 inference: LatencySummary::default(),
             }],
+            recorded: None,
             errors: 0,
             last_errors: Vec::new(),
         }

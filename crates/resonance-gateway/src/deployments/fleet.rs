@@ -14,6 +14,7 @@ use super::record::{Facts, record};
 use super::trigger::Occasion;
 use crate::hub::core::Hub;
 use crate::plan::Fallback;
+use crate::recording::{Recorder, ServedRow};
 use crate::results::Results;
 use crate::status::DeploymentState;
 use crate::traces::{self, Stages};
@@ -29,6 +30,7 @@ pub struct Fleet {
     results: Results,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
+    recorder: Option<Recorder>,
 }
 
 /// A deployment and where its rows go.
@@ -55,7 +57,12 @@ impl Fleet {
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
     ) -> Self {
-        Self { members, lanes, results, clock, events }
+        Self { members, lanes, results, clock, events, recorder: None }
+    }
+
+    /// The same fleet, which has the windows that models see kept.
+    pub(crate) fn recorded(self, recorder: Option<Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// The deployments.
@@ -79,6 +86,7 @@ impl Fleet {
         unchanged: &[Arc<str>],
     ) -> Vec<(Arc<str>, u64)> {
         before.take_marks(hub);
+        self.recorder.clone_from(&before.recorder);
         let now = self.clock.now();
         let mut ended = Vec::new();
         for at in 0..before.members.len() {
@@ -272,23 +280,37 @@ impl Fleet {
         let rows = batch.tickets.len();
         let ended = self.results.tracer().is_on().then_some(batch.finished).flatten();
         let ended = ended.map(|finished| now.minus(finished.elapsed()));
+        let recorder = self.recorder.clone().filter(|_| batch.error.is_none());
+        let mut recorded = Vec::with_capacity(if recorder.is_some() { rows } else { 0 });
         for (row, ticket) in batch.tickets.iter().enumerate() {
-            match &batch.error {
-                None => {
-                    let stages = ended.map(|ended| stages(ticket, &batch, rows, ended));
-                    let place = (row, rows);
-                    self.answer(lane, &served.used, *ticket, &batch, place, stages, hub, now);
-                }
-                Some(error) => {
-                    self.inference_failed(ticket.deployment, &error.to_string(), hub, now)
-                }
+            if let Some(error) = &batch.error {
+                self.inference_failed(ticket.deployment, &error.to_string(), hub, now);
+                continue;
             }
+            let stages = ended.map(|ended| stages(ticket, &batch, rows, ended));
+            let place = (row, rows);
+            let record = self.answer(lane, &served.used, *ticket, &batch, place, stages, hub, now);
+            if recorder.is_some() {
+                recorded.push(self.served_row(ticket, record));
+            }
+        }
+        if let Some(recorder) = recorder {
+            recorder.windows(&served, &batch.inputs, &batch.outputs, recorded);
         }
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.reuse(batch);
         }
     }
 
+    fn served_row(&self, ticket: &Ticket, record: Option<Arc<ResultRecord>>) -> ServedRow {
+        let Ticket { deployment, from, to, worst, .. } = *ticket;
+        let member = self.members.get(deployment);
+        let deployment =
+            member.map_or_else(|| Arc::from(""), |m| Arc::clone(&m.deployment.face.id));
+        ServedRow { deployment, from, to, worst, record }
+    }
+
+    /// Publishes the answer of one row. `None` where its deployment was suspended meanwhile.
     #[expect(clippy::too_many_arguments, reason = "the parts of one answer, used here only")]
     fn answer(
         &mut self,
@@ -300,15 +322,15 @@ impl Fleet {
         stages: Option<Stages>,
         hub: &mut Hub,
         now: Timestamp,
-    ) {
-        let Some(member) = self.members.get_mut(ticket.deployment) else { return };
+    ) -> Option<Arc<ResultRecord>> {
+        let member = self.members.get_mut(ticket.deployment)?;
         let is_fallback = member.lane != Some(lane);
         if !is_fallback {
             member.own_lane_out_until = None;
         }
         let deployment = &mut member.deployment;
         if deployment.face.is_suspended() {
-            return;
+            return None;
         }
         let model = if is_fallback {
             Arc::new(ModelUsed { fallback: Some(FallbackUsed::FallBackTo), ..(**used).clone() })
@@ -352,7 +374,7 @@ impl Fleet {
         deployment.last = Some(Arc::clone(&record));
         deployment.told = None;
         let at = ticket.deployment;
-        self.publish(at, record, stages, hub);
+        self.publish(at, Arc::clone(&record), stages, hub);
         let (state, reason) = match () {
             () if is_fallback => (DeploymentState::Degraded, "another model answers"),
             () if is_slow => (DeploymentState::Degraded, "inference takes longer than its budget"),
@@ -365,6 +387,7 @@ impl Fleet {
             self.record_event(at, Code::DeploymentLatency, message);
         }
         self.set_state(at, state, reason);
+        Some(record)
     }
 
     fn inference_failed(&mut self, at: usize, error: &str, hub: &mut Hub, now: Timestamp) {

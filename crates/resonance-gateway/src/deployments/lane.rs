@@ -45,7 +45,8 @@ pub struct Ticket {
 /// A batch of rows with their answers.
 #[derive(Debug, Default)]
 pub struct Batch {
-    inputs: TensorBuf,
+    /// What was asked, row by row.
+    pub inputs: TensorBuf,
     /// The answers, row by row.
     pub outputs: TensorBuf,
     /// Whose rows they are.

@@ -9,6 +9,7 @@ use resonance_plant::{
 use super::ingest::{BlockReceiver, Gap, Message, SessionState};
 use super::ring::Ring;
 use crate::deployments::window::Input;
+use crate::recording::Recorder;
 use crate::status::{Counter, HubStatus, SourceCounters};
 
 /// Messages of one source taken in one turn, so that a busy one does not starve the others.
@@ -162,6 +163,7 @@ pub struct Hub {
     concerned: Marks,
     evented: Marks,
     alerted: Marks,
+    recorder: Option<Recorder>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -234,7 +236,13 @@ impl Hub {
             concerned: Marks::new(deployments),
             evented: Marks::new(deployments),
             alerted: Marks::new(deployments),
+            recorder: None,
         }
+    }
+
+    /// The same hub, which has what machines say kept.
+    pub(crate) fn recorded(self, recorder: Option<Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// The hub of the next plan, which goes on where this one is: last values, pasts and ways in
@@ -263,7 +271,9 @@ impl Hub {
             Some(inlet)
         });
         let inlets = inlets.collect();
-        let mut hub = Self::new(plant, values, inlets, interest, deployments, self.counters);
+        let recorder = self.recorder.as_ref().map(|recorder| recorder.on(&plant));
+        let hub = Self::new(plant, values, inlets, interest, deployments, self.counters);
+        let mut hub = hub.recorded(recorder);
         for (number, new) in to.0.iter().enumerate() {
             let (Some(new), old) = (new, PointIndex(number as u32)) else { continue };
             if !Arc::ptr_eq(&hub.values, &self.values) {
@@ -421,6 +431,9 @@ impl Hub {
 
     fn take_block(&mut self, at: usize, block: &Block) {
         let renumbered = self.inlets.get(at).and_then(|inlet| inlet.renumbered.clone());
+        if let Some(recorder) = &self.recorder {
+            recorder.observations(block, renumbered.as_deref());
+        }
         let rows = block
             .point
             .iter()

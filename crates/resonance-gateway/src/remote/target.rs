@@ -6,12 +6,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use hyper::Uri;
 use hyper::header::HeaderValue;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 
 use super::{RemoteConfig, RemoteError, RemoteProtocol};
-use crate::secret;
+use crate::{secret, tls};
 
 /// A server, its trust anchors, our credentials, and the model there.
 pub(super) struct Target {
@@ -153,31 +152,8 @@ fn authorization(config: &RemoteConfig) -> Result<Option<HeaderValue>, RemoteErr
 }
 
 fn trusting(config: &RemoteConfig) -> Result<Arc<ClientConfig>, RemoteError> {
-    let mut roots = RootCertStore::empty();
-    match &config.ca_file {
-        Some(path) => {
-            let unreadable = |error: &dyn std::fmt::Display| {
-                refused("ca_file", format!("{path}: the certificates cannot be read: {error}"))
-            };
-            let found = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in found {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        return Err(refused("ca_file", "no authority to trust was found; name a PEM file"));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refused("url", error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let trusted = tls::trusting(config.ca_file.as_deref());
+    let mut client = (*trusted.map_err(|problem| refused("ca_file", problem))?).clone();
     client.alpn_protocols = match config.protocol {
         RemoteProtocol::Rest => vec![b"http/1.1".to_vec()],
         RemoteProtocol::Grpc => vec![b"h2".to_vec()],

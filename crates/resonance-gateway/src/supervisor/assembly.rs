@@ -23,6 +23,7 @@ use crate::hub::ingest::{BlockSender, Waker, channel};
 use crate::hub::run::{self, Panicked, Told};
 use crate::models::{ModelState, Models, Repository, ServedModel, unserved};
 use crate::plan::{DeploymentPlan, Fallback, Plan, SinkPlan, SourcePlan, Trigger};
+use crate::recording::{Recording, RecordingError};
 use crate::results::Results;
 use crate::servers;
 use crate::sinks;
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The spool cannot be opened.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// The recording cannot be opened.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// The users cannot be admitted.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -86,6 +90,10 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
     let (tracer, traces_task) = tracing(&plan, &clock, &sink_events, &traces_stop);
     spool.trace(tracer.clone());
     let results = Results::new(Some(spool.writer())).traced(tracer);
+    let recording = plan.recording.as_ref().map(|recording| {
+        Recording::start(recording, &plan.plant, Arc::clone(&clock), Arc::clone(&sink_events))
+    });
+    let (recording, recorder) = recording.transpose()?.unzip();
     let models = load_models(&plan, &options, &sink_events, None);
     let remotes = Remotes::look(&plan, &clock, &sink_events).await;
 
@@ -104,9 +112,11 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         &interest,
         members.len(),
         Arc::clone(&hub_counters),
-    );
+    )
+    .recorded(recorder.clone());
     let fleet =
-        Fleet::new(members, lanes, results.clone(), Arc::clone(&clock), Arc::clone(&sink_events));
+        Fleet::new(members, lanes, results.clone(), Arc::clone(&clock), Arc::clone(&sink_events))
+            .recorded(recorder);
     let watch = HubWatch {
         clock: Arc::clone(&clock),
         events: Arc::clone(&sink_events),
@@ -135,6 +145,7 @@ pub async fn start(plan: Plan, options: Options) -> Result<Gateway, StartError> 
         hub_told,
         waker,
         hub_thread: Some(hub_thread),
+        recording,
         failed,
         spool: Some(Arc::new(spool)),
         sources: Arc::default(),

@@ -17,6 +17,7 @@ use crate::hub::ingest::Waker;
 use crate::hub::run::{self, Told};
 use crate::models::Models;
 use crate::plan::Plan;
+use crate::recording::{Recording, RecordingCounters};
 use crate::results::Results;
 use crate::servers::{Context, RunningServers};
 use crate::spool::Spool;
@@ -49,6 +50,7 @@ pub struct Gateway {
     pub(super) hub_told: Told,
     pub(super) waker: Waker,
     pub(super) hub_thread: Option<JoinHandle<()>>,
+    pub(super) recording: Option<Recording>,
     /// Turns true when the hub ended by itself.
     pub(super) failed: watch::Receiver<bool>,
     pub(super) spool: Option<Arc<Spool>>,
@@ -107,6 +109,11 @@ impl Gateway {
     /// Events, recent and live.
     pub fn events(&self) -> &Arc<EventLog> {
         &self.events
+    }
+
+    /// What is recorded, where it is.
+    pub fn recording(&self) -> Option<Arc<RecordingCounters>> {
+        self.recording.as_ref().map(|recording| Arc::clone(&recording.counters))
     }
 
     /// The deployments.
@@ -197,6 +204,9 @@ impl Gateway {
         }
         run::stop(&self.hub_told, &self.waker);
         join_all(self.hub_thread.take().into_iter().collect()).await;
+        // The hub is gone and with it what fed the recording.
+        join_all(self.recording.take().map(|recording| recording.thread).into_iter().collect())
+            .await;
         self.servers.stop().await;
         self.wait_for_sinks().await;
         end_all(std::mem::take(&mut self.sink_workers)).await;

@@ -18,7 +18,9 @@ mod model;
 mod notify;
 mod output;
 mod plant;
+mod record;
 mod reload;
+mod replay;
 mod run;
 mod signal;
 mod simulate;
@@ -97,6 +99,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the plant of a plant file.
     Run(run::RunArgs),
+    Record(record::RecordArgs),
+    Replay(replay::ReplayArgs),
     Connect(connect::ConnectArgs),
     /// Check a plant file, print an example of one, or print its JSON Schema.
     #[command(subcommand)]
@@ -123,6 +127,8 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
+        Command::Record(args) => record::run(args),
+        Command::Replay(args) => replay::run(&args),
         Command::Connect(args) => connect::run(args),
         Command::Plant(command) => plant::run(command),
         Command::Simulate(command) => simulate::run(command),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use resonance_gateway::plan::Plan;
+use resonance_gateway::recording::RecordingPlan;
 use resonance_gateway::supervisor::{Gateway, Options, start};
 use resonance_gateway::wish::Wishes;
 use resonance_inference::engines::OnnxRuntime;
@@ -55,11 +56,20 @@ Exit codes: 0 it ran and ended as asked, 1 it could not start, 2 the plant file 
 3 it failed while it ran";
 
 pub(crate) fn run(args: RunArgs) -> Result<ExitCode, CliError> {
+    serve(&args, None)
+}
+
+/// Runs a plant until it is asked to end, and records it where that is wanted.
+pub(super) fn serve(
+    args: &RunArgs,
+    recording: Option<RecordingPlan>,
+) -> Result<ExitCode, CliError> {
     let plant = PlantText::read(&args.file)?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let (wishes, wished) = Wishes::channel();
-        let mut gateway = start_gateway(&plant, Warnings::Shown, Some(wishes)).await?;
+        let started = start_recorded(&plant, Warnings::Shown, Some(wishes), recording);
+        let mut gateway = started.await?;
         let mut reloads = Reloads::new(args.file.clone(), wished)?;
         let status = gateway.status();
         let manager = Manager::of_environment();
@@ -106,8 +116,10 @@ async fn watched(manager: Option<&Manager>, turns: impl Fn() -> u64) {
 
 /// Stops a gateway, delivering what is left. Says what it did, and whether it had failed.
 pub(crate) async fn end(gateway: Gateway) -> (Summary, Result<(), CliError>) {
-    let (summary, failed) = (Summary::of(&gateway), gateway.has_failed());
+    let (mut summary, failed) = (Summary::of(&gateway), gateway.has_failed());
+    let recording = gateway.recording();
     gateway.stop().await;
+    summary.recorded = recording.map(|counters| counters.value());
     let failure = "the hub ended unexpectedly; its results were taken back and the spool is kept: \
                    start again, and report what is written above";
     (summary, if failed { Err(CliError::Internal(failure.into())) } else { Ok(()) })
@@ -137,6 +149,15 @@ pub(crate) async fn start_gateway(
     warnings: Warnings,
     wishes: Option<Wishes>,
 ) -> Result<Gateway, CliError> {
+    start_recorded(plant, warnings, wishes, None).await
+}
+
+async fn start_recorded(
+    plant: &PlantText,
+    warnings: Warnings,
+    wishes: Option<Wishes>,
+    recording: Option<RecordingPlan>,
+) -> Result<Gateway, CliError> {
     let (plan, report) = plant.plan(Purpose::Run);
     let Some(plan) = plan else {
         output::say_report(&report);
@@ -146,7 +167,7 @@ pub(crate) async fn start_gateway(
         output::say_report(&report);
     }
     let engine = OnnxRuntime::find().map(|engine| Arc::new(engine) as Arc<dyn Engine>);
-    start_plan(plan, engine, wishes).await
+    start_plan(Plan { recording, ..plan }, engine, wishes).await
 }
 
 async fn start_plan(

@@ -86,20 +86,20 @@ fn pack(args: &PackArgs) -> Result<ExitCode, CliError> {
     Ok(Exit::Done.into())
 }
 
-fn open(folder: &Path) -> Result<VerifiedModel, CliError> {
+pub(super) fn open(folder: &Path) -> Result<VerifiedModel, CliError> {
     Ok(package::load(folder, &PackageLimits::default())?)
 }
 
 /// The engine that `--engine` names.
 #[derive(Debug, Args)]
-struct EngineChoice {
+pub(super) struct EngineChoice {
     /// Which engine runs the model: onnxruntime or tract.
     #[arg(long, default_value = "onnxruntime", value_name = "NAME", value_parser = engine_kind)]
     engine: EngineKind,
 }
 
 impl EngineChoice {
-    fn find(&self) -> Result<Arc<dyn Engine>, CliError> {
+    pub(super) fn find(&self) -> Result<Arc<dyn Engine>, CliError> {
         Ok(self.engine.find()?)
     }
 }

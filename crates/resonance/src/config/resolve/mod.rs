@@ -76,6 +76,7 @@ pub(super) fn resolve(
         traces,
         spool: resolver.spool(),
         events_file: file.events_file.as_ref().map(|path| folder.join(path)),
+        recording: None,
         plant: Arc::new(resolver.plant),
     })
 }

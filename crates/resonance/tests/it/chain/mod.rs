@@ -7,6 +7,7 @@ mod gateway;
 mod killed;
 mod machine;
 mod readme;
+mod recording;
 mod reload;
 mod remote;
 mod surfaces;
