@@ -6,6 +6,7 @@ use std::path::Path;
 
 use resonance_plant::DataType;
 
+use super::parquet::{ParquetRows, is_parquet};
 use super::rows::split;
 use super::sidecar::defaults;
 use super::{ColumnEntry, Missing, ReplayError, Separator, Sidecar, TimeUnit};
@@ -16,6 +17,9 @@ const BYTES_MAX: u64 = 4 << 20;
 
 /// Columns by what the first rows show: numbers are `float64`, everything else is `string`.
 pub(super) fn sidecar(file: &Path) -> Result<Sidecar, ReplayError> {
+    if is_parquet(file) {
+        return parquet(file);
+    }
     let failed = |error| ReplayError::File { path: file.to_owned(), error };
     let refused = |problem: String| ReplayError::Table { path: file.to_owned(), problem };
     let head = BufReader::new(File::open(file).map_err(failed)?.take(BYTES_MAX));
@@ -46,19 +50,42 @@ pub(super) fn sidecar(file: &Path) -> Result<Sidecar, ReplayError> {
             }
         }
     }
-    let columns = names.into_iter().zip(is_text).map(|(name, text)| entry(name, text)).collect();
-    Ok(Sidecar {
+    let type_of = |is_text| if is_text { DataType::String } else { DataType::Float64 };
+    let columns = names.into_iter().zip(is_text);
+    let columns = columns.map(|(name, is_text)| entry(name, type_of(is_text))).collect();
+    Ok(Sidecar { separator, header, ..of(columns) })
+}
+
+/// Columns by the types that the file declares; its first instant tells the time.
+fn parquet(file: &Path) -> Result<Sidecar, ReplayError> {
+    let rows = ParquetRows::open(file)?;
+    let mut types = rows.types();
+    let time_column = types.find(|(_, data_type)| *data_type == DataType::Datetime);
+    let time_column = time_column.map(|(name, _)| name.to_owned());
+    let mut columns: Vec<_> =
+        rows.types().map(|(name, data_type)| entry(name.to_owned(), data_type)).collect();
+    for column in &mut columns {
+        if Some(&column.name) == time_column.as_ref() {
+            column.point = None;
+        }
+    }
+    Ok(Sidecar { time_column, time_unit: TimeUnit::Rfc3339, ..of(columns) })
+}
+
+/// A sidecar that says nothing but the columns.
+fn of(columns: Vec<ColumnEntry>) -> Sidecar {
+    Sidecar {
         machine: defaults::machine(),
         description: defaults::description(),
         period_ms: defaults::period_ms(),
         time_column: None,
         time_unit: TimeUnit::default(),
-        separator,
-        header,
+        separator: Separator::default(),
+        header: true,
         group: None,
         missing: Missing::default(),
         columns,
-    })
+    }
 }
 
 fn separator_of(line: &str) -> Separator {
@@ -77,13 +104,13 @@ fn is_number(field: &str) -> bool {
     field.trim().parse::<f64>().is_ok()
 }
 
-fn entry(name: String, is_text: bool) -> ColumnEntry {
+fn entry(name: String, data_type: DataType) -> ColumnEntry {
     // A dot would be taken for a level of components.
     let point = Some(name.replace('.', "_"));
     ColumnEntry {
         name,
         point,
-        data_type: if is_text { DataType::String } else { DataType::Float64 },
+        data_type,
         quantity: None,
         unit: None,
         range: None,

@@ -1,11 +1,12 @@
 //! Recorded rows served as a live machine.
 //!
-//! A recording is a text table; a sidecar file in TOML says what its columns are. Without one,
-//! columns are taken as numbers or texts, by what is in them.
+//! A recording is a text table or a Parquet file; a sidecar file in TOML says what its columns are. Without one,
+//! columns are taken by what is in them, or what a Parquet file declares.
 
 mod columns;
 mod feed;
 mod infer;
+mod parquet;
 mod rows;
 mod sidecar;
 
@@ -105,17 +106,27 @@ impl Recording {
             Some(path) => Sidecar::read(&path)?,
             None => {
                 let inferred = infer::sidecar(&file)?;
+                let pace = match &inferred.time_column {
+                    Some(column) => format!("its time from {column}"),
+                    None => format!("one row every {} ms", inferred.period_ms),
+                };
                 notices.push(format!(
-                    "{}: no sidecar; {} columns taken from the rows, without units and meaning, \
-                     one row every {} ms",
+                    "{}: no sidecar; {} columns taken from the file, without units and meaning, \
+                     {pace}",
                     file.display(),
                     inferred.columns.len(),
-                    inferred.period_ms
                 ));
                 inferred
             }
         };
         let (rows, header) = Rows::open(&file, &sidecar)?;
+        if !rows.left_out().is_empty() {
+            notices.push(format!(
+                "{}: columns without one number, text or time a row are left out: {}",
+                file.display(),
+                rows.left_out().join(", ")
+            ));
+        }
         let columns = Column::all(&file, &sidecar, header.as_deref(), &mut notices)?;
         let group = group_filter(&file, &sidecar, header.as_deref(), group)?;
         let spec = MachineSpec {

@@ -1,9 +1,10 @@
-//! Rows of a text table, one at a time, with their lines.
+//! Rows of a recording, one at a time, with their lines: of a text table, or of a Parquet file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::parquet::{ParquetRows, is_parquet};
 use super::{ReplayError, Separator, Sidecar};
 
 /// What is wrong with a row, and where.
@@ -12,7 +13,7 @@ use super::{ReplayError, Separator, Sidecar};
 pub struct RowError {
     /// The recording.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// The line, from 1; in a Parquet file the row.
     pub line: u64,
     /// What is wrong.
     pub problem: RowProblem,
@@ -62,6 +63,86 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Rows {
     file: PathBuf,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Text(TextRows),
+    Parquet(Box<ParquetRows>),
+}
+
+impl Rows {
+    /// Opens the table; also gives its header, if it has one.
+    pub(super) fn open(
+        file: &Path,
+        sidecar: &Sidecar,
+    ) -> Result<(Self, Option<Vec<String>>), ReplayError> {
+        let (form, header) = if is_parquet(file) {
+            let rows = ParquetRows::open(file)?;
+            let header = rows.header().0;
+            (Form::Parquet(Box::new(rows)), Some(header))
+        } else {
+            let (rows, header) = TextRows::open(file, sidecar)?;
+            (Form::Text(rows), header)
+        };
+        if let Some(header) = &header {
+            let twice = |(at, name): &(usize, &String)| header[at + 1..].contains(name);
+            if let Some((_, name)) = header.iter().enumerate().find(twice) {
+                let problem = format!("the header has two columns {name:?}");
+                return Err(ReplayError::Table { path: file.to_owned(), problem });
+            }
+        }
+        Ok((Self { file: file.to_owned(), form }, header))
+    }
+
+    /// Columns that have no form as one field of a row.
+    pub(super) fn left_out(&self) -> &[String] {
+        match &self.form {
+            Form::Text(_) => &[],
+            Form::Parquet(rows) => rows.header().1,
+        }
+    }
+
+    /// The next row's fields. `None` at the end.
+    pub(super) fn next(&mut self) -> Option<Result<&[String], RowError>> {
+        let (file, line) = (&self.file, self.line() + 1);
+        let error = |line, problem| RowError { file: file.clone(), line, problem };
+        match &mut self.form {
+            Form::Text(rows) => match rows.next() {
+                Ok(false) => None,
+                Ok(true) => Some(Ok(&rows.fields)),
+                Err(problem) => Some(Err(error(rows.line, problem))),
+            },
+            Form::Parquet(rows) => rows.next().map(|next| next.map_err(|e| error(line, e))),
+        }
+    }
+
+    /// The line of the row read last, from 1.
+    pub(super) fn line(&self) -> u64 {
+        match &self.form {
+            Form::Text(rows) => rows.line,
+            Form::Parquet(rows) => rows.row(),
+        }
+    }
+
+    /// A problem of the row in this line.
+    pub(super) fn error_at(&self, line: u64, problem: RowProblem) -> RowError {
+        RowError { file: self.file.clone(), line, problem }
+    }
+
+    /// Begins anew at the first row.
+    pub(super) fn rewind(&mut self) -> io::Result<()> {
+        match &mut self.form {
+            Form::Text(rows) => rows.rewind(),
+            Form::Parquet(rows) => rows.rewind(),
+        }
+    }
+}
+
+/// Reads rows from a text table.
+#[derive(Debug)]
+struct TextRows {
     separator: Separator,
     has_header: bool,
     reader: BufReader<File>,
@@ -72,15 +153,10 @@ pub(super) struct Rows {
     fields: Vec<String>,
 }
 
-impl Rows {
-    /// Opens the table; also gives its header, if it has one.
-    pub(super) fn open(
-        file: &Path,
-        sidecar: &Sidecar,
-    ) -> Result<(Self, Option<Vec<String>>), ReplayError> {
+impl TextRows {
+    fn open(file: &Path, sidecar: &Sidecar) -> Result<(Self, Option<Vec<String>>), ReplayError> {
         let failed = |error| ReplayError::File { path: file.to_owned(), error };
         let mut rows = Self {
-            file: file.to_owned(),
             separator: sidecar.separator,
             has_header: sidecar.header,
             reader: BufReader::new(File::open(file).map_err(failed)?),
@@ -100,37 +176,20 @@ impl Rows {
         }
         let header = rows.fields.clone();
         rows.expected = header.len();
-        for (at, name) in header.iter().enumerate() {
-            if header.iter().skip(at + 1).any(|other| other == name) {
-                return Err(refused(format!("the header has two columns {name:?}")));
-            }
-        }
         Ok((rows, Some(header)))
     }
 
-    /// The next row's fields. `None` at the end.
-    pub(super) fn next(&mut self) -> Option<Result<&[String], RowError>> {
-        let problem = match self.next_line() {
-            Ok(false) => return None,
-            Ok(true) if self.fields.len() == self.expected => return Some(Ok(&self.fields)),
-            Ok(true) => RowProblem::Fields { found: self.fields.len(), expected: self.expected },
-            Err(problem) => problem,
-        };
-        Some(Err(self.error_at(self.line, problem)))
+    /// Whether there is a next row, in `fields`.
+    fn next(&mut self) -> Result<bool, RowProblem> {
+        let found = self.next_line()?;
+        if found && self.fields.len() != self.expected {
+            let (found, expected) = (self.fields.len(), self.expected);
+            return Err(RowProblem::Fields { found, expected });
+        }
+        Ok(found)
     }
 
-    /// The line of the row read last, from 1.
-    pub(super) fn line(&self) -> u64 {
-        self.line
-    }
-
-    /// A problem of the row in this line.
-    pub(super) fn error_at(&self, line: u64, problem: RowProblem) -> RowError {
-        RowError { file: self.file.clone(), line, problem }
-    }
-
-    /// Begins anew at the first row.
-    pub(super) fn rewind(&mut self) -> io::Result<()> {
+    fn rewind(&mut self) -> io::Result<()> {
         io::Seek::rewind(&mut self.reader)?;
         self.line = 0;
         if self.has_header {

@@ -40,7 +40,8 @@ pub(crate) enum Command {
     /// Serve a recording as a live machine that speaks OPC UA.
     ///
     /// A sidecar file (FILE.toml, or replay.toml beside FILE) says what the columns are: names,
-    /// types, units, semantic ids. Without one, columns are taken as numbers or texts. Source
+    /// types, units, semantic ids. Without one, columns are taken as
+    /// numbers or texts, or as a Parquet file declares them, its first time column as the time. Source
     /// times are those of the replay, not of the recording.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
@@ -72,6 +73,7 @@ const REPLAY_EXAMPLES: &str = "\
 Examples:
   resonance simulate replay experiment_01.csv
   resonance simulate replay experiment_01.csv --speed 10 --loop
+  resonance simulate replay shift.parquet       columns and types as the file declares them
   resonance simulate replay train_FD001.txt --describe replay.toml --group 7
 
 A sidecar:
@@ -173,8 +175,8 @@ pub(crate) struct MtconnectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// The recording: a text table.
-    #[arg(value_name = "FILE.csv")]
+    /// The recording: a text table, or a Parquet file (not compressed, or with Snappy).
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     listen: ListenArgs,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use resonance_plant::{DataType, PointIndex, Timestamp, Value as PlantValue};
 use resonance_simulate::cnc::{CncMachine, CncOptions, Movement};
 use resonance_simulate::load::{LoadOptions, start_load};
 use resonance_simulate::machine::{Endpoint, Running};
-use resonance_simulate::replay::{Recording, ReplayOptions};
+use resonance_simulate::replay::{Recording, ReplayError, ReplayOptions};
 use serde_json::Value;
 
 use crate::needs::shared;
@@ -155,6 +156,60 @@ async fn a_recording_is_served_row_by_row_in_order() {
         assert_eq!(*row, expected[begin + at], "row {at} after row {begin}");
     }
     assert_eq!(machine.stop().await.bad_rows, 0);
+}
+
+#[tokio::test]
+async fn a_parquet_file_of_another_program_is_served_by_its_types() {
+    let test = "a_parquet_file_of_another_program_is_served_by_its_types";
+    let Some(python) = python(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = workspace().join("tests/peers/recordings.py");
+    let mut written = std::process::Command::new(python);
+    written.arg(script).arg("table").arg(folder.path());
+    assert!(written.status().unwrap().success());
+    let open = |name: &str| {
+        let file = folder.path().join(name);
+        Recording::open(ReplayOptions { speed: 100.0, ..ReplayOptions::new(file) })
+    };
+    let recording = open("table.parquet").unwrap();
+    let notices = recording.notices().join("\n");
+    assert!(notices.contains("its time from at") && notices.contains("profile"), "{notices}");
+    let machine = recording.start(Endpoint::default()).await.unwrap();
+    tokio::time::timeout(DEADLINE, machine.ended()).await.unwrap();
+    let day = Timestamp::parse_rfc3339("2026-03-01T00:00:00Z").unwrap();
+    let last = Timestamp::parse_rfc3339("2026-03-01T06:00:00.024Z").unwrap();
+    for (name, data_type, value) in [
+        ("count", DataType::Int64, PlantValue::Int(2_499)),
+        ("also", DataType::Datetime, PlantValue::Time(last)),
+        ("day", DataType::Datetime, PlantValue::Time(day)),
+        ("torque", DataType::Float64, PlantValue::Float(2_499.0 / 8.0)),
+        ("half", DataType::Float32, PlantValue::Float(1.5)),
+        ("small", DataType::Int8, PlantValue::Int(-99)),
+        ("large", DataType::Uint64, PlantValue::Uint(u64::MAX)),
+        ("wide", DataType::Uint32, PlantValue::Int((1 << 32) - 2)),
+        ("price", DataType::Float64, PlantValue::Float(12.34)),
+        ("running", DataType::Boolean, PlantValue::Boolean(true)),
+        ("program", DataType::String, PlantValue::Text("O0".into())),
+        ("holes", DataType::Float64, PlantValue::Empty),
+    ] {
+        let at = machine.spec().position(name).unwrap_or_else(|| panic!("{name} is served"));
+        assert_eq!(machine.spec().channels[at].data_type, data_type, "{name}");
+        let observed = machine.values().observation(PointIndex(at as u32)).unwrap();
+        assert_eq!(observed.value, value, "{name}");
+    }
+    assert_eq!(machine.stop().await.bad_rows, 0);
+
+    for (name, says) in [
+        ("cut.parquet", "no whole Parquet file"),
+        ("lists.parquet", "none of its columns has one number, text or time a row"),
+    ] {
+        let refused = open(name).unwrap_err();
+        assert!(matches!(refused, ReplayError::Table { .. }), "{refused}");
+        let said = refused.to_string();
+        assert!(said.contains(says) && said.contains(name), "{said}");
+    }
+    let refused = open("zstd.parquet").unwrap_err().to_string();
+    assert!(refused.contains("zstd.parquet: it is compressed with ZSTD"), "{refused}");
 }
 
 #[tokio::test]
