@@ -17,6 +17,8 @@ use crate::sources::SourcePoint;
 use crate::sources::mtconnect::MtconnectConfig;
 use crate::sources::opcua::OpcUaConfig;
 use crate::sources::opcua::config::TimeFrom;
+use crate::sources::replay::ReplayConfig;
+use crate::sources::replay::config::ReplayTime;
 use crate::spool::When;
 use crate::traces::TracesPlan;
 
@@ -66,6 +68,8 @@ pub enum SourceKind {
     Mtconnect(MtconnectConfig),
     /// An OPC UA server.
     Opcua(OpcUaConfig),
+    /// A recording.
+    Replay(ReplayConfig),
 }
 
 impl SourceKind {
@@ -74,6 +78,7 @@ impl SourceKind {
         match self {
             Self::Mtconnect(config) => config.time != TimeFrom::Receive,
             Self::Opcua(config) => config.time != TimeFrom::Receive,
+            Self::Replay(config) => config.time == ReplayTime::Recorded,
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum GapReason {
     ConnectionLost,
     /// The machine was connected but silent.
     Silence,
+    /// Rows of a recording cannot be read.
+    Unreadable,
 }
 
 /// Whether a source has its machine.

@@ -116,6 +116,24 @@ impl Contact {
         delivered
     }
 
+    /// Something it sent was left out, as is told now and then.
+    pub(super) fn row_refused(&mut self, text: &str) {
+        let now = self.link.clock.now();
+        if let Some(untold) = self.limiter.admit(Code::DataGap, 0, now) {
+            let event = self.event(Code::DataGap, text.to_owned());
+            self.link.events.record(event.with("untold", Value::Uint(untold)));
+        }
+    }
+
+    /// There is nothing more to come, for good.
+    pub(super) async fn ended(&mut self, how: &str, out: &mut BlockSender) {
+        if std::mem::take(&mut self.alive) {
+            say(SessionState::Lost, out).await;
+        }
+        self.link.counters.connection.set(Connection::Stopped);
+        self.tell(Code::SourceDisconnected, format!("{}: {how}", self.url));
+    }
+
     /// Something that the machine had to say since then did not arrive, though it was heard.
     pub(super) fn incomplete_since(&mut self, moment: Timestamp) {
         self.outage.incomplete_since(moment);

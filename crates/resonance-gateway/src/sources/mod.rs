@@ -8,6 +8,9 @@ pub mod mtconnect;
 pub mod opcua;
 mod outage;
 mod outlet;
+pub mod replay;
+pub mod survey;
+mod text;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -96,6 +99,7 @@ pub fn build(plan: &SourcePlan) -> Box<dyn Source> {
     match &plan.kind {
         SourceKind::Mtconnect(config) => Box::new(mtconnect::MtconnectSource::new(config.clone())),
         SourceKind::Opcua(config) => Box::new(opcua::OpcUaSource::new(config.clone())),
+        SourceKind::Replay(config) => Box::new(replay::ReplaySource::new(config.clone())),
     }
 }
 
@@ -117,5 +121,6 @@ pub async fn visit(plan: &SourcePlan, step: Duration, clock: &dyn Clock) -> Resu
     match &plan.kind {
         SourceKind::Mtconnect(config) => mtconnect::visit(config, step, clock).await,
         SourceKind::Opcua(config) => opcua::visit(config, step, clock).await,
+        SourceKind::Replay(config) => replay::visit(config),
     }
 }

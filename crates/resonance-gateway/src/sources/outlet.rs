@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_plant::{
-    BLOCK_CAPACITY, Block, Code, Event, PointIndex, Status, Timestamp, Value, ValueKind,
+    BLOCK_CAPACITY, Block, Code, DataType, Event, PointIndex, Status, Timestamp, Value, ValueKind,
 };
 
 use super::Link;
 use super::limiter::Limiter;
 use super::opcua::config::TimeFrom;
+use super::text::Mismatch;
 use crate::hub::ingest::{BlockSender, Gap, GapReason};
 
 /// A source time later than the receive time by more than this, the measured offset of the
@@ -134,6 +135,38 @@ impl Outlet {
         with_info(Status::BAD_OUT_OF_RANGE, status)
     }
 
+    /// A value as a row: what is not finite is bad, and so is what was no value.
+    #[inline]
+    pub(super) fn row(
+        &mut self,
+        index: usize,
+        declared: DataType,
+        value: Result<Value, Mismatch>,
+    ) -> Row {
+        let value = match value {
+            Ok(value) => value,
+            Err(Mismatch(problem)) => return self.mismatch(index, declared, &problem),
+        };
+        let (kind, column) = value.compact();
+        let infinite = match &value {
+            Value::Float(number) if !number.is_finite() => Some(*number),
+            Value::Floats(numbers) => numbers.iter().copied().find(|number| !number.is_finite()),
+            _ => None,
+        };
+        let status = infinite.map_or(Status::GOOD, |x| self.not_finite(index, Status::GOOD, x));
+        let side = (kind == ValueKind::Side).then_some(value);
+        Row { kind, column, side, status }
+    }
+
+    #[cold]
+    fn mismatch(&mut self, index: usize, declared: DataType, problem: &str) -> Row {
+        self.link.counters.refused.add(1);
+        self.tell(Code::PointTypeChanged, index, self.received, || {
+            (format!("{problem}; the point's type is {}", declared.name()), Value::Empty)
+        });
+        Row::empty(Status::BAD_TYPE_MISMATCH)
+    }
+
     /// Reports missing observations: to the hub, the counters and, within bounds, the event log.
     pub(super) fn gap(&mut self, gap: Gap, out: &mut BlockSender) {
         self.link.counters.gaps.add(1);
@@ -240,5 +273,6 @@ fn describe(reason: GapReason) -> &'static str {
         GapReason::ServerRestart => "the machine's server restarted",
         GapReason::ConnectionLost => "the connection was lost",
         GapReason::Silence => "the machine was silent",
+        GapReason::Unreadable => "rows of the recording cannot be read",
     }
 }

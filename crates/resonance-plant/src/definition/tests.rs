@@ -109,6 +109,14 @@ fn vda_has(folder: &Path, path: &str) -> bool {
     path.split('/').skip(1).all(|key| schema.contains(&format!("\"{key}\"")))
 }
 
+/// Whether a component, its type and sub-type are names of MTConnect's schema of devices.
+fn mtconnect_has(schema: &str, path: &str) -> bool {
+    let (component, item) = path.split_once('/').unwrap();
+    let (kind, sub_type) = item.split_once('.').unwrap_or((item, ""));
+    let names = [component, kind, sub_type];
+    names.iter().all(|name| name.is_empty() || schema.contains(&format!("'{name}'")))
+}
+
 #[test]
 fn names_that_are_said_to_be_found_are_there() {
     let Some(folder) = reference("names_that_are_said_to_be_found_are_there") else { return };
@@ -119,6 +127,12 @@ fn names_that_are_said_to_be_found_are_there() {
             let (specification, path) = found.rsplit_once(' ').unwrap();
             let there = if specification == "VDA 5050" {
                 vda_has(&folder, path)
+            } else if specification == "MTConnect" {
+                let file = folder.join("mtconnect-xsd/MTConnectDevices_2.7_1.0.xsd");
+                let (schema, _) = read
+                    .entry(specification)
+                    .or_insert_with(|| (std::fs::read_to_string(file).unwrap(), BTreeSet::new()));
+                mtconnect_has(schema, path)
             } else {
                 let (text, paths) = read.entry(specification).or_insert_with(|| {
                     let file = folder.join("opcua-nodesets").join(nodeset_file(specification));

@@ -94,6 +94,8 @@ struct Shown {
     channel: &'static str,
     /// The channel's unit times this is `units`.
     factor: f64,
+    /// Whether its definition is the channel's semantic id, since its type does not say it all.
+    is_defined: bool,
 }
 
 const fn sample(
@@ -104,12 +106,17 @@ const fn sample(
     channel: &'static str,
     factor: f64,
 ) -> Shown {
-    Shown { component, id, kind, sub_type, units, composition: "", channel, factor }
+    let composition = "";
+    Shown { component, id, kind, sub_type, units, composition, channel, factor, is_defined: false }
 }
 
 impl Shown {
     const fn of(self, composition: &'static str) -> Self {
         Self { composition, ..self }
+    }
+
+    const fn defined(self) -> Self {
+        Self { is_defined: true, ..self }
     }
 }
 
@@ -135,11 +142,13 @@ const SAMPLES: &[Shown] = &[
     sample("c", "s_power", ("WATTAGE", ""), "WATT", "SpindlePower", 1_000.0),
     sample("c", "s_load", ("LOAD", ""), "PERCENT", "SpindleLoad", 1.0),
     sample("c", "s_energy", ("ELECTRICAL_ENERGY", ""), "WATT_SECOND", "SpindleEnergy", 3.6e6),
-    sample("c", "s_vib", ("VELOCITY", ""), "MILLIMETER/SECOND", "SpindleVibration", 1.0),
+    sample("c", "s_vib", ("VELOCITY", ""), "MILLIMETER/SECOND", "SpindleVibration", 1.0).defined(),
     sample("c", "s_bearing_temp", ("TEMPERATURE", ""), "CELSIUS", "SpindleBearingTemperature", 1.0)
-        .of("c_bearing"),
+        .of("c_bearing")
+        .defined(),
     sample("c", "s_motor_temp", ("TEMPERATURE", ""), "CELSIUS", "SpindleMotorTemperature", 1.0)
-        .of("c_motor"),
+        .of("c_motor")
+        .defined(),
     sample(
         "path",
         "p_feed",
@@ -165,8 +174,8 @@ const SAMPLES: &[Shown] = &[
         1_000.0 * PER_MINUTE,
     ),
     // MTConnect has no type for the depth and width of a cut; these are the nearest.
-    sample("path", "p_depth", ("DISPLACEMENT", ""), "MILLIMETER", "DepthOfCut", 1.0),
-    sample("path", "p_width", ("DISPLACEMENT", ""), "MILLIMETER", "WidthOfCut", 1.0),
+    sample("path", "p_depth", ("DISPLACEMENT", ""), "MILLIMETER", "DepthOfCut", 1.0).defined(),
+    sample("path", "p_width", ("DISPLACEMENT", ""), "MILLIMETER", "WidthOfCut", 1.0).defined(),
     sample("coolant", "cool_flow", ("FLOW", ""), "LITER/SECOND", "CoolantFlow", PER_MINUTE),
     sample("coolant", "cool_press", ("PRESSURE", ""), "PASCAL", "CoolantPressure", 1e5),
     sample("coolant", "cool_temp", ("TEMPERATURE", ""), "CELSIUS", "CoolantTemperature", 1.0),
@@ -255,6 +264,10 @@ pub fn cnc_model(version: Version, buffer_size: u64, seed: u64) -> Devices {
             name: shown.channel.into(),
             units: shown.units.into(),
             composition_id: shown.composition.into(),
+            definition: known
+                .filter(|_| shown.is_defined)
+                .map(|channel| channel.semantic_id.to_owned())
+                .unwrap_or_default(),
             coordinate_system: if shown.kind == "POSITION" {
                 "MACHINE".into()
             } else {

@@ -178,6 +178,8 @@ pub struct DataItem {
     pub reset_trigger: String,
     /// Where the machine has it.
     pub source: String,
+    /// What it means, in the maker's words: the description of its definition.
+    pub definition: String,
     /// The place of its component in [`Device::components`].
     pub component: usize,
 }
@@ -475,9 +477,23 @@ fn data_item(xml: &mut Xml<'_>, tag: Tag<'_>, component: usize) -> Result<DataIt
                 "InitialValue" => item.initial_value = xml.text()?.trim().to_owned(),
                 "ResetTrigger" => item.reset_trigger = xml.text()?.trim().to_owned(),
                 "Source" => item.source = xml.text()?.trim().to_owned(),
+                "Definition" => definition(xml, &mut item)?,
                 _ => xml.skip()?,
             },
             Token::Close => return Ok(item),
+            Token::Text(_) | Token::Char(_) => {}
+        }
+    }
+}
+
+fn definition(xml: &mut Xml<'_>, item: &mut DataItem) -> Result<(), WireError> {
+    loop {
+        match xml.expect()? {
+            Token::Open(tag) if tag.name() == "Description" => {
+                item.definition = xml.text()?.trim().to_owned();
+            }
+            Token::Open(_) => xml.skip()?,
+            Token::Close => return Ok(()),
             Token::Text(_) | Token::Char(_) => {}
         }
     }

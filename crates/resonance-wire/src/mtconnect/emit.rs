@@ -399,6 +399,11 @@ fn data_item(out: &mut String, item: &DataItem) {
             element(out, name, text);
         }
     }
+    if !item.definition.is_empty() {
+        out.push_str("<Definition>");
+        element(out, "Description", &item.definition);
+        out.push_str("</Definition>");
+    }
     out.push_str("</DataItem>");
 }
 

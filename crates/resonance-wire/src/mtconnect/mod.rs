@@ -16,6 +16,7 @@ mod names;
 mod refusal;
 mod streams;
 mod units;
+mod vocabulary;
 mod xml;
 
 pub use conditions::{Activation, Conditions, Level};
@@ -30,6 +31,7 @@ pub use names::element_name;
 pub use refusal::{AgentError, Refusal};
 pub use streams::{Cell, Content, Entry, Observation, Reading, Series, Streams};
 pub use units::unit;
+pub use vocabulary::{EventForm, event_form};
 
 /// What a document may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

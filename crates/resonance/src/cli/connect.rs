@@ -6,26 +6,30 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use resonance_gateway::sources::opcua::OpcUaConfig;
-use resonance_gateway::sources::opcua::survey::{self, Survey};
+use resonance_gateway::sources::survey::{Survey, SurveyError};
+use resonance_gateway::sources::{mtconnect, opcua};
 use resonance_inference::package::{self, VerifiedModel};
 use resonance_plant::{Clock, SystemClock};
 use resonance_proof::PackageLimits;
 
 use super::{CliError, Exit, Format, output};
 use crate::config::{PlantText, Purpose};
-use crate::connect::{Candidate, Changes, Connection, Proposal, changes, plant_file, propose};
+use crate::connect::{
+    Candidate, Changes, Connection, Proposal, TagError, TagList, Way, changes, plant_file, propose,
+    write_tags,
+};
 
 /// Ask a machine what it is, and propose a plant file for it.
 ///
-/// Browses an OPC UA server and reads types, units, ranges, states and dictionary entries; writes
-/// nothing to it. Semantic ids come from the machine itself or from the companion specification it
-/// follows, each with its reason; what only looks alike is a comment to decide on. What becomes no
-/// point is listed.
+/// Browses an OPC UA server, or reads the device model of an MTConnect agent: types, units, ranges,
+/// states, dictionary entries and definitions; writes nothing to it. Semantic ids come from the
+/// machine itself or from the companion specification or standard it follows, each with its
+/// reason; what only looks alike is a comment to decide on. What becomes no point is listed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConnectArgs {
-    /// The machine: `opc.tcp://host:port/path`.
+    /// The machine: `opc.tcp://host:port/path` for OPC UA, `http://host:port` or `https://host:port`
+    /// for MTConnect.
     #[arg(value_name = "URL")]
     url: String,
     /// Where the plant file goes; a file that is there is not overwritten. Default: standard
@@ -41,11 +45,23 @@ pub(crate) struct ConnectArgs {
     /// List only what has all of these words in its path, name, unit or meaning.
     #[arg(long, value_name = "WORDS", conflicts_with = "diff")]
     search: Option<String>,
-    /// The security policy: `none`, `basic256sha256`, `aes128_sha256_rsaoaep`,
+    /// A list of tags, .csv or .xlsx: its points and no others, as it says or else as the machine
+    /// does. Columns: asset, class, point, address, type, quantity, unit, low, high, labels,
+    /// semantic_id, qualifier, description; address alone is needed, `-` takes away.
+    #[arg(long, value_name = "FILE", conflicts_with = "diff")]
+    tags: Option<PathBuf>,
+    /// Write the proposed points as such a list, .csv or .xlsx, to be edited and given to --tags; a
+    /// file that is there is not overwritten.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["diff", "search"])]
+    export_tags: Option<PathBuf>,
+    /// Do not ask the machine: the list of tags says all.
+    #[arg(long, requires = "tags")]
+    offline: bool,
+    /// OPC UA: the security policy, `none`, `basic256sha256`, `aes128_sha256_rsaoaep`,
     /// `aes256_sha256_rsapss`.
     #[arg(long, value_name = "POLICY", default_value = "basic256sha256")]
     security_policy: String,
-    /// How messages are protected: `sign` or `sign_and_encrypt`.
+    /// OPC UA: how messages are protected, `sign` or `sign_and_encrypt`.
     #[arg(long, value_name = "MODE", default_value = "sign_and_encrypt")]
     security_mode: String,
     /// The user. Default: anonymous.
@@ -54,12 +70,18 @@ pub(crate) struct ConnectArgs {
     /// Where the password is: `env:NAME` or `file:PATH`.
     #[arg(long, value_name = "REFERENCE", requires = "user")]
     password: Option<String>,
-    /// SHA-256 fingerprint of the machine's certificate: trusts exactly this one.
+    /// OPC UA: SHA-256 fingerprint of the machine's certificate; trusts exactly this one.
     #[arg(long, value_name = "HEX")]
     server_fingerprint: Option<String>,
-    /// Trust whatever certificate the machine shows. For first contact in a closed network.
+    /// OPC UA: trust whatever certificate the machine shows. For first contact in a closed network.
     #[arg(long)]
     trust_any_certificate: bool,
+    /// MTConnect: the name or uuid of the one device to ask about. Default: all of the agent's.
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// MTConnect over https: PEM file of the authorities to trust. Default: the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// For people or for programs.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -68,31 +90,43 @@ pub(crate) struct ConnectArgs {
 const EXAMPLES: &str = "\
 Examples:
   resonance connect opc.tcp://127.0.0.1:4840 --security-policy none --out plant.toml
+  resonance connect http://127.0.0.1:5000 --out plant.toml          an MTConnect agent
   resonance connect opc.tcp://mill:4840 --trust-any-certificate --model models/tool-wear --out plant.toml
   resonance connect opc.tcp://mill:4840 --user resonance --password env:MILL_PASSWORD
   resonance connect opc.tcp://mill:4840 --search 'spindle speed'    a list to look through
   resonance connect opc.tcp://mill:4840 --diff plant.toml           after an update of the machine
+  resonance connect opc.tcp://mill:4840 --export-tags tags.xlsx     a list to edit
+  resonance connect opc.tcp://mill:4840 --tags tags.xlsx --out plant.toml
 
-Exit codes: 0 done (with --diff: nothing changed), 1 the machine does not answer (with --diff: it
-changed), 2 the command line or a file was refused";
+Exit codes: 0 done (with --diff: nothing changed), 1 the machine does not answer, or what was
+proposed is no valid plant file (with --diff: it changed), 2 the command line or a file was refused";
 
 pub(crate) fn run(args: ConnectArgs) -> Result<ExitCode, CliError> {
-    let config = config(&args)?;
+    let way = way(&args)?;
     let packages = args.model.iter().map(|folder| loaded(folder)).collect::<Result<Vec<_>, _>>()?;
     let candidates: Vec<Candidate<'_>> = packages
         .iter()
         .map(|(folder, package)| Candidate { folder: folder.clone(), manifest: &package.manifest })
         .collect();
-    let survey = ask(&config)?;
+    let tags = args.tags.as_deref().map(TagList::read).transpose().map_err(refused)?;
+    let survey = if args.offline { Survey::empty(way.url()) } else { ask(&way)? };
     if let Some(file) = &args.diff {
         return diff(file, &survey, args.format);
     }
-    let proposal = propose(&survey, &candidates);
+    let proposal = propose(&survey, tags.as_ref(), &candidates).map_err(refused)?;
     if let Some(words) = &args.search {
         return search(&proposal, words, args.format);
     }
+    if let Some(file) = &args.export_tags {
+        write_tags(file, &proposal).map_err(refused)?;
+        if args.out.is_none() && args.format == Format::Text {
+            output::say(&told(&proposal, &survey));
+            output::print(&format!("{} is written\n", file.display()))?;
+            return Ok(Exit::Done.into());
+        }
+    }
     let at = SystemClock.now().to_string();
-    let text = plant_file(&proposal, &Connection { config: &config, nodes: survey.nodes, at });
+    let text = plant_file(&proposal, &Connection { way: &way, nodes: survey.nodes, at });
     let target = args.out.as_deref().unwrap_or(Path::new("plant.toml"));
     let (_, report) = PlantText::from_memory(target, text.clone()).plan(Purpose::Check);
     match (args.format, &args.out) {
@@ -108,8 +142,10 @@ pub(crate) fn run(args: ConnectArgs) -> Result<ExitCode, CliError> {
             write_new(out, &text)?;
             output::print(&told(&proposal, &survey))?;
             output::say_report(&report);
+            let next = if report.is_valid() { "run" } else { "plant check" };
+            let watch = if report.is_valid() { " --watch" } else { "" };
             output::print(&format!(
-                "\n{0} is written: resonance run {0} --watch\n",
+                "\n{0} is written: resonance {next} {0}{watch}\n",
                 out.display()
             ))?;
         }
@@ -118,16 +154,25 @@ pub(crate) fn run(args: ConnectArgs) -> Result<ExitCode, CliError> {
             output::say(&told(&proposal, &survey));
         }
     }
-    Ok(Exit::Done.into())
+    Ok(if report.is_valid() { Exit::Done } else { Exit::Failed }.into())
 }
 
-fn config(args: &ConnectArgs) -> Result<OpcUaConfig, CliError> {
-    if !args.url.starts_with("opc.tcp://") {
-        return Err(CliError::Refused(format!(
-            "{:?}: write the address of an OPC UA server, opc.tcp://host:port/path",
+/// How the machine is reached; a run reaches it so, too.
+fn way(args: &ConnectArgs) -> Result<Way, CliError> {
+    match args.url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("opc.tcp") => over_opcua(args),
+        Some("http" | "https") => over_mtconnect(args),
+        _ => Err(CliError::Refused(format!(
+            "{:?}: write the address of an OPC UA server, opc.tcp://host:port/path, or of an \
+             MTConnect agent, http://host:port",
             args.url
-        )));
+        ))),
     }
+}
+
+fn over_opcua(args: &ConnectArgs) -> Result<Way, CliError> {
+    let given = [("--device", args.device.is_some()), ("--ca-file", args.ca_file.is_some())];
+    foreign(args, "MTConnect", &given)?;
     let is_open = args.security_policy == "none";
     let weak = ["none", "basic128rsa15", "basic256"].contains(&args.security_policy.as_str());
     let mode = if is_open { "none" } else { args.security_mode.as_str() };
@@ -138,17 +183,57 @@ fn config(args: &ConnectArgs) -> Result<OpcUaConfig, CliError> {
     set("security_mode", mode.into());
     set("allow_weak_security", weak.into());
     set("trust_any_certificate", args.trust_any_certificate.into());
-    let texts = [
-        ("user", &args.user),
-        ("password", &args.password),
-        ("server_fingerprint", &args.server_fingerprint),
+    if let Some(fingerprint) = &args.server_fingerprint {
+        set("server_fingerprint", fingerprint.as_str().into());
+    }
+    user(args, &mut table);
+    table.try_into().map(Way::Opcua).map_err(|error| options(&error))
+}
+
+fn over_mtconnect(args: &ConnectArgs) -> Result<Way, CliError> {
+    let given = [
+        ("--trust-any-certificate", args.trust_any_certificate),
+        ("--server-fingerprint", args.server_fingerprint.is_some()),
     ];
-    for (key, value) in texts {
+    foreign(args, "OPC UA", &given)?;
+    let mut table = toml::Table::new();
+    // Without a slash at the end, as `--diff` compares addresses.
+    table.insert("url".into(), args.url.trim_end_matches('/').into());
+    if let Some(device) = &args.device {
+        table.insert("device".into(), device.as_str().into());
+    }
+    if let Some(file) = &args.ca_file {
+        let absolute = file.canonicalize().unwrap_or_else(|_| file.clone());
+        table.insert("ca_file".into(), absolute.to_string_lossy().into_owned().into());
+    }
+    user(args, &mut table);
+    table.try_into().map(Way::Mtconnect).map_err(|error| options(&error))
+}
+
+fn user(args: &ConnectArgs, table: &mut toml::Table) {
+    for (key, value) in [("user", &args.user), ("password", &args.password)] {
         if let Some(value) = value {
-            set(key, value.as_str().into());
+            table.insert(key.into(), value.as_str().into());
         }
     }
-    table.try_into().map_err(|error| CliError::Refused(format!("the options: {error}")))
+}
+
+/// Refuses options that have no meaning for the machine's protocol.
+fn foreign(args: &ConnectArgs, of: &str, given: &[(&str, bool)]) -> Result<(), CliError> {
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((option, _)) => {
+            Err(CliError::Refused(format!("{option} is for {of}, and {} is not", args.url)))
+        }
+    }
+}
+
+fn refused(error: TagError) -> CliError {
+    CliError::Refused(error.to_string())
+}
+
+fn options(error: &toml::de::Error) -> CliError {
+    CliError::Refused(format!("the options: {error}"))
 }
 
 fn loaded(folder: &Path) -> Result<(String, VerifiedModel), CliError> {
@@ -158,7 +243,7 @@ fn loaded(folder: &Path) -> Result<(String, VerifiedModel), CliError> {
     Ok((absolute.to_string_lossy().into_owned(), package))
 }
 
-fn ask(config: &OpcUaConfig) -> Result<Survey, CliError> {
+fn ask(way: &Way) -> Result<Survey, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -171,7 +256,7 @@ fn ask(config: &OpcUaConfig) -> Result<Survey, CliError> {
     };
     let found = runtime.block_on(async {
         tokio::select! {
-            found = survey::survey(config, progress) => Some(found),
+            found = survey(way, progress) => Some(found),
             _ = tokio::signal::ctrl_c() => None,
         }
     });
@@ -180,11 +265,23 @@ fn ask(config: &OpcUaConfig) -> Result<Survey, CliError> {
     }
     match found {
         Some(Ok(survey)) => Ok(survey),
-        Some(Err(error)) => Err(CliError::Failed(format!(
-            "{error} (options: --security-policy, --security-mode, --user, \
-             --trust-any-certificate)"
-        ))),
+        Some(Err(error)) => {
+            let options = match way {
+                Way::Mtconnect(_) => "--device, --user, --ca-file",
+                Way::Opcua(_) => {
+                    "--security-policy, --security-mode, --user, --trust-any-certificate"
+                }
+            };
+            Err(CliError::Failed(format!("{error} (options: {options})")))
+        }
         None => Err(CliError::Failed("stopped".into())),
+    }
+}
+
+async fn survey(way: &Way, progress: impl FnMut(usize)) -> Result<Survey, SurveyError> {
+    match way {
+        Way::Mtconnect(config) => mtconnect::survey::survey(config, progress).await,
+        Way::Opcua(config) => opcua::survey::survey(config, progress).await,
     }
 }
 

@@ -9,7 +9,7 @@ mod checks;
 mod diagnostic;
 mod document;
 pub(crate) mod element;
-mod nearest;
+pub(crate) mod nearest;
 mod report;
 mod resolve;
 pub(crate) mod schema;

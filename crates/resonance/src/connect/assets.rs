@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use resonance_gateway::sources::opcua::survey::{Step, Variable};
+use resonance_gateway::sources::survey::{Step, Variable};
 
 /// Folders in which servers keep machines: UA/Machinery, OPC 10000-100.
 const CONTAINERS: [&str; 4] = ["Machines", "DeviceSet", "NetworkSet", "DeviceTopology"];

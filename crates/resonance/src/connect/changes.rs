@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use resonance_gateway::sources::opcua::survey::{Survey, Variable};
+use resonance_gateway::sources::survey::{Survey, Variable};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::{browse_path, unit_of};
+use super::browse_path;
 
 /// The differences.
 pub(crate) struct Changes {
@@ -74,7 +74,7 @@ pub(crate) fn changes(plant: &Table, survey: &Survey) -> Changes {
     let unknown = survey
         .variables
         .iter()
-        .filter(|variable| variable.data_type.is_some() && !known.contains(&*variable.address));
+        .filter(|variable| variable.data_type.is_ok() && !known.contains(&*variable.address));
     lines.extend(unknown.map(|variable| Change::New {
         address: variable.address.clone(),
         browse_path: browse_path(variable),
@@ -88,11 +88,11 @@ fn differences(lines: &mut Vec<Change>, path: &str, point: &Table, variable: &Va
             lines.push(Change::Differs { point: path.to_owned(), key, file, machine });
         }
     };
-    if let (Some(file), Some(machine)) = (text(point, "type"), variable.data_type) {
+    if let (Some(file), Ok(machine)) = (text(point, "type"), &variable.data_type) {
         differs("type", file.to_owned(), machine.name().to_owned());
     }
     if let (Some(file), Some(unit)) =
-        (text(point, "unit"), variable.unit.as_ref().and_then(unit_of))
+        (text(point, "unit"), variable.unit.as_ref().and_then(|told| told.unit))
     {
         differs("unit", file.to_owned(), unit.code().to_owned());
     }

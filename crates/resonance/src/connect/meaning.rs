@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use resonance_gateway::sources::opcua::survey::{Name, Variable};
+use resonance_gateway::sources::mtconnect::survey::MTCONNECT;
+use resonance_gateway::sources::survey::{Name, Step, Variable};
 use resonance_plant::definition::ExpectedPoint;
 use resonance_plant::{EquipmentClass, SemanticId};
 
@@ -58,6 +59,7 @@ pub(super) fn give(point: &mut Point, variable: &Variable, class: Option<Equipme
         point.semantic_id = Some(expected.semantic_id.clone());
         if expected.component.is_some() && point.qualifier.is_empty() {
             point.qualifier = component(variable).unwrap_or_default();
+            point.component.clone_from(&expected.component);
         }
         // The unit says what is measured first of all; the class may know better.
         if let (Some(unit), Some(quantity)) = (point.unit, expected.quantity)
@@ -77,7 +79,8 @@ fn own_meaning(variable: &Variable) -> Option<SemanticId> {
 
 /// The path in a companion specification that a variable has, of those at which a point's name
 /// was found: `UA/CNC CncSpindleType/ActSpeed` is a variable `ActSpeed` of the namespace UA/CNC
-/// below an object whose type is, or is derived from, `CncSpindleType`.
+/// below an object whose type is, or is derived from, `CncSpindleType`. In MTConnect a data item's
+/// type is its name: `MTConnect Path/EXECUTION`.
 fn found_in<'e>(expected: &'e ExpectedPoint, variable: &Variable) -> Option<&'e str> {
     expected.found_in.iter().map(String::as_str).find(|place| {
         let Some((companion, path)) = place.split_once(' ') else { return false };
@@ -90,13 +93,20 @@ fn found_in<'e>(expected: &'e ExpectedPoint, variable: &Variable) -> Option<&'e 
         }
         let (object, steps) = (&variable.path[at], &variable.path[at + 1..]);
         let is_of = |name: &Name| is_companion(&name.namespace, companion);
+        let is_called = |step: &Step, wanted: &str| match companion {
+            "MTConnect" => step.types.iter().any(|is_a| is_a.name == wanted && is_of(is_a)),
+            _ => step.name.name == wanted,
+        };
         object.types.iter().any(|is_a| is_a.name == of_type && is_of(is_a))
-            && steps.iter().zip(&below).all(|(step, name)| step.name.name == **name)
+            && steps.iter().zip(&below).all(|(step, name)| is_called(step, name))
             && steps.last().is_some_and(|last| is_of(&last.name))
     })
 }
 
 fn is_companion(namespace: &str, companion: &str) -> bool {
+    if companion == "MTConnect" {
+        return namespace == MTCONNECT;
+    }
     namespace.strip_prefix(COMPANIONS).is_some_and(|rest| rest.trim_end_matches('/') == companion)
 }
 
@@ -136,6 +146,22 @@ fn alike(point: &Point, known: &[&ExpectedPoint]) -> Vec<SemanticId> {
         }
     }
     best
+}
+
+/// Takes qualifiers away that tell nothing apart: of components that the asset has but one of.
+pub(super) fn of_the_only_one(points: &mut [Point]) {
+    let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for point in points.iter() {
+        if let Some(component) = &point.component {
+            names.entry(component.clone()).or_default().insert(point.qualifier.clone());
+        }
+    }
+    for point in points {
+        let known = point.component.as_ref().and_then(|component| names.get(component));
+        if known.is_some_and(|names| names.len() == 1) {
+            point.qualifier.clear();
+        }
+    }
 }
 
 /// Several points with one semantic id get qualifiers, from what their names differ in.

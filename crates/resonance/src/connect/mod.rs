@@ -10,12 +10,13 @@ mod changes;
 mod meaning;
 mod names;
 mod plant_file;
+mod tags;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use resonance_gateway::sources::opcua::survey::{EngineeringUnit, Survey, Variable};
+use resonance_gateway::sources::survey::{Survey, Variable};
 use resonance_inference::Manifest;
 use resonance_plant::{
     DataType, EquipmentClass, Interpolation, QuantityKind, Range, SemanticId, Unit, Value,
@@ -23,10 +24,8 @@ use resonance_plant::{
 use serde::Serialize;
 
 pub(crate) use changes::{Changes, changes};
-pub(crate) use plant_file::{Connection, plant_file};
-
-/// The list of units that OPC UA names by number (OPC 10000-8, 5.6.3.3).
-const UNECE_UNITS: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
+pub(crate) use plant_file::{Connection, Way, plant_file};
+pub(crate) use tags::{TagError, TagList, write as write_tags};
 
 /// What is proposed for a machine.
 #[derive(Debug, Serialize)]
@@ -53,7 +52,7 @@ pub(crate) struct Asset {
 }
 
 /// A point.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Point {
     pub(crate) name: String,
     pub(crate) data_type: DataType,
@@ -72,6 +71,9 @@ pub(crate) struct Point {
     pub(crate) reason: String,
     /// What it may mean by its name and unit; for a person to decide.
     pub(crate) candidates: Vec<SemanticId>,
+    /// The component that the qualifier names, where it was taken from the point's place.
+    #[serde(skip)]
+    component: Option<String>,
     #[serde(skip)]
     value: Option<Value>,
 }
@@ -99,13 +101,20 @@ pub(crate) struct Candidate<'m> {
     pub(crate) manifest: &'m Manifest,
 }
 
-/// Proposes a plant for a machine.
-pub(crate) fn propose(survey: &Survey, models: &[Candidate<'_>]) -> Proposal {
+/// Proposes a plant for a machine; with a tag list, for its points alone.
+///
+/// # Errors
+/// Cells of the list that cannot be used.
+pub(crate) fn propose(
+    survey: &Survey,
+    tags: Option<&TagList>,
+    models: &[Candidate<'_>],
+) -> Result<Proposal, TagError> {
     let mut proposal = Proposal {
         assets: Vec::new(),
         deployments: Vec::new(),
         left_out: Vec::new(),
-        warnings: Vec::new(),
+        warnings: survey.warnings.clone(),
     };
     if survey.is_partial {
         proposal.warnings.push(format!(
@@ -113,24 +122,31 @@ pub(crate) fn propose(survey: &Survey, models: &[Candidate<'_>]) -> Proposal {
             survey.nodes
         ));
     }
-    let mut groups: BTreeMap<usize, assets::Group<'_>> = BTreeMap::new();
-    for (at, variable) in survey.variables.iter().enumerate() {
+    // In the order in which the machine names them.
+    let mut groups: Vec<assets::Group<'_>> = Vec::new();
+    let mut by_place = HashMap::new();
+    for variable in &survey.variables {
         let place = assets::place(variable);
-        // In the order in which the machine names them.
-        let known = groups.iter().find(|(_, group)| group.path == place).map(|(first, _)| *first);
-        let group = groups
-            .entry(known.unwrap_or(at))
-            .or_insert_with(|| assets::Group { path: place, variables: Vec::new() });
-        group.variables.push(variable);
+        let at = *by_place.entry(place).or_insert_with(|| {
+            groups.push(assets::Group { path: place, variables: Vec::new() });
+            groups.len() - 1
+        });
+        groups[at].variables.push(variable);
     }
     let mut ids = names::Taken::default();
-    for group in groups.into_values() {
+    for group in groups {
         proposal.add(&group, &mut ids);
+    }
+    if let Some(tags) = tags {
+        tags::fold(tags, &mut proposal, survey)?;
+    }
+    for asset in &proposal.assets {
+        asset.contradictions(&mut proposal.warnings);
     }
     for model in models {
         proposal.deploy(model);
     }
-    proposal
+    Ok(proposal)
 }
 
 impl Proposal {
@@ -163,10 +179,10 @@ impl Proposal {
                 point
             })
             .collect();
+        meaning::of_the_only_one(&mut points);
         meaning::tell_apart(&mut points, &mut self.warnings);
-        let asset = Asset { id, description: path.join(" / "), class, class_reason, points };
-        asset.contradictions(&mut self.warnings);
-        self.assets.push(asset);
+        let description = path.join(" / ");
+        self.assets.push(Asset { id, description, class, class_reason, points });
     }
 
     /// A point without a name yet.
@@ -174,22 +190,19 @@ impl Proposal {
     /// # Errors
     /// Why the variable cannot be one.
     fn point(&mut self, variable: &Variable) -> Result<Point, String> {
-        let data_type = variable.data_type.ok_or_else(|| {
-            format!("it delivers {}, which no point can carry", variable.delivers)
-        })?;
+        let data_type = variable.data_type.clone()?;
         let browse_path = browse_path(variable);
         let is_number = data_type != DataType::Boolean
             && (data_type.is_numeric() || data_type == DataType::Float64Array);
         let unit = variable.unit.as_ref().filter(|_| is_number).and_then(|told| {
-            let unit = unit_of(told);
-            if unit.is_none() && !told.symbol.is_empty() {
+            if told.unit.is_none() && !told.told.is_empty() {
                 self.warnings.push(format!(
-                    "{browse_path}: the unit {:?} ({} of {}) is not among the UNECE codes that \
-                     are known; the point has none",
-                    told.symbol, told.id, told.namespace
+                    "{browse_path}: the unit {} is not among the UNECE codes that are known; the \
+                     point has none",
+                    told.told
                 ));
             }
-            unit
+            told.unit
         });
         let is_float = matches!(data_type, DataType::Float32 | DataType::Float64);
         let has_states = !variable.labels.is_empty() && data_type.is_numeric() && !is_float;
@@ -199,11 +212,11 @@ impl Proposal {
             quantity: unit.map(Unit::quantity),
             unit,
             range: variable.range.filter(|_| is_number && !has_states),
-            interpolation: match (is_float, has_states) {
+            interpolation: variable.interpolation.unwrap_or(match (is_float, has_states) {
                 (true, _) => Interpolation::Linear,
                 (_, true) => Interpolation::Category,
                 _ => Interpolation::Step,
-            },
+            }),
             semantic_id: None,
             qualifier: variable.qualifier.clone().unwrap_or_default(),
             labels: if has_states { variable.labels.clone() } else { Vec::new() },
@@ -212,6 +225,7 @@ impl Proposal {
             browse_path,
             reason: String::new(),
             candidates: Vec::new(),
+            component: None,
             value: variable.value.clone().filter(|_| !variable.status.is_bad()),
         })
     }
@@ -228,8 +242,7 @@ impl Proposal {
                 .filter(|feature| {
                     !asset.points.iter().any(|point| {
                         point.semantic_id.as_ref() == Some(&feature.meaning.semantic_id)
-                            && (feature.meaning.qualifier.is_none()
-                                || *point.qualifier == *feature.meaning.qualifier.0)
+                            && *point.qualifier == *feature.meaning.qualifier.0
                     })
                 })
                 .map(|feature| feature.meaning.semantic_id.to_string())
@@ -270,6 +283,18 @@ impl Asset {
                 _ => continue,
             };
             let (id, name) = (&self.id, &point.name);
+            if let Some(unit) = point.unit
+                && point.quantity == Some(QuantityKind::Temperature)
+                && let Some(kelvin) = Unit::from_code("KEL")
+                && let Some(into) = unit.conversion(kelvin, QuantityKind::Temperature)
+                && into.apply(number) < 0.0
+            {
+                let symbol = unit.symbol();
+                warnings.push(format!(
+                    "{id}.{name} is {number} {symbol} now, colder than anything can be: check the \
+                     unit"
+                ));
+            }
             if let Some(Range { low, high }) = point.range
                 && !(low..=high).contains(&number)
             {
@@ -290,17 +315,4 @@ impl Asset {
 fn browse_path(variable: &Variable) -> String {
     let names: Vec<&str> = variable.path.iter().map(|step| step.name.name.as_str()).collect();
     names.join("/")
-}
-
-/// By number where the machine uses the list of UNECE codes, else by a symbol that one unit only
-/// has.
-fn unit_of(told: &EngineeringUnit) -> Option<Unit> {
-    if told.namespace == UNECE_UNITS
-        && let Some(unit) = Unit::from_ua_unit_id(told.id)
-    {
-        return Some(unit);
-    }
-    let mut same = Unit::all().filter(|unit| unit.symbol() == told.symbol);
-    let first = same.next()?;
-    same.next().is_none().then_some(first)
 }

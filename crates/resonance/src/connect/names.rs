@@ -2,20 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 
-/// Ids that are given already.
+/// Names that are given already, and the number that was last put behind each.
 #[derive(Debug, Default)]
-pub(super) struct Taken(HashSet<String>);
+pub(super) struct Taken {
+    names: HashSet<String>,
+    numbers: HashMap<String, usize>,
+}
 
 impl Taken {
     /// An id for something of this name, unlike all others.
     pub(super) fn id(&mut self, name: &str) -> String {
-        let base = slug(name);
-        let numbered = (2_usize..).map(|number| format!("{base}-{number}"));
-        let mut all = std::iter::once(base.clone()).chain(numbered);
-        // There is always a number that is free.
-        let free = all.find(|id| !self.0.contains(id)).unwrap_or(base);
-        self.0.insert(free.clone());
-        free
+        self.unlike(slug(name), '-')
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The name, with a number behind it where it is given already.
+    fn unlike(&mut self, base: String, between: char) -> String {
+        let mut name = base.clone();
+        let number = self.numbers.entry(base.clone()).or_insert(1);
+        while !self.names.insert(name.clone()) {
+            *number += 1;
+            name = format!("{base}{between}{number}");
+        }
+        name
     }
 }
 
@@ -64,7 +76,7 @@ pub(super) fn words(name: &str) -> Vec<String> {
 pub(super) fn points<'n>(named: impl Iterator<Item = (&'n mut String, Vec<&'n str>)>) {
     let mut open: Vec<(&mut String, Vec<&str>)> = named.collect();
     let deepest = open.iter().map(|(_, path)| path.len()).max().unwrap_or(0);
-    let mut taken = HashSet::new();
+    let mut taken = Taken::default();
     for depth in 1..=deepest {
         let mut count: HashMap<String, usize> = HashMap::new();
         for (_, path) in &open {
@@ -75,17 +87,12 @@ pub(super) fn points<'n>(named: impl Iterator<Item = (&'n mut String, Vec<&'n st
             count[&name] == 1 && !taken.contains(&name)
         });
         for (name, path) in unique {
-            *name = tail(&path, depth);
-            taken.insert(name.clone());
+            *name = taken.unlike(tail(&path, depth), '_');
         }
         open = rest;
     }
     for (name, path) in open {
-        let base = tail(&path, path.len());
-        let numbered = (2_usize..).map(|number| format!("{base}_{number}"));
-        let mut all = std::iter::once(base.clone()).chain(numbered);
-        *name = all.find(|name| !taken.contains(name)).unwrap_or(base);
-        taken.insert(name.clone());
+        *name = taken.unlike(tail(&path, path.len()), '_');
     }
 }
 

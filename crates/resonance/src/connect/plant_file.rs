@@ -2,15 +2,35 @@
 
 use std::fmt::Write as _;
 
+use resonance_gateway::sources::mtconnect::MtconnectConfig;
 use resonance_gateway::sources::opcua::config::{OpcUaConfig, SecurityMode, SecurityPolicy};
 use resonance_plant::{DataType, Interpolation};
 use toml::Value;
 
 use super::{Asset, Point, Proposal};
 
+/// How a machine is reached.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    /// By its MTConnect agent.
+    Mtconnect(MtconnectConfig),
+    /// By its OPC UA server.
+    Opcua(OpcUaConfig),
+}
+
+impl Way {
+    /// The machine's address.
+    pub(crate) fn url(&self) -> &str {
+        match self {
+            Self::Mtconnect(config) => &config.url,
+            Self::Opcua(config) => &config.url,
+        }
+    }
+}
+
 /// How the machine was reached; a run reaches it so, too.
 pub(crate) struct Connection<'c> {
-    pub(crate) config: &'c OpcUaConfig,
+    pub(crate) way: &'c Way,
     /// Nodes that were looked at.
     pub(crate) nodes: usize,
     /// When, for people.
@@ -23,20 +43,31 @@ const SOURCE: &str = "machine";
 /// A plant file that runs as it is.
 pub(crate) fn plant_file(proposal: &Proposal, connection: &Connection<'_>) -> String {
     let mut text = String::new();
-    let Connection { config, nodes, at } = connection;
+    let Connection { way, nodes, at } = connection;
     let points: usize = proposal.assets.iter().map(|asset| asset.points.len()).sum();
     let meant = proposal.assets.iter().flat_map(|asset| &asset.points);
     let meant = meant.filter(|point| point.semantic_id.is_some()).count();
     // Writing to a String does not fail.
+    let what = match nodes {
+        0 => format!("A list of {points} tags for {}, on {at}.", way.url()),
+        _ => format!(
+            "What {} said about itself on {at}: {points} points found among {nodes} nodes.",
+            way.url()
+        ),
+    };
     let _ = write!(
         text,
-        "# What {} said about itself on {at}: {points} points found among {nodes} nodes.\n\
+        "# {what}\n\
          # {meant} of them have a semantic id, which models ask for; lines `#semantic_id` are \
          candidates by name\n# and unit: take the `#` away from the one that is right.\n\
-         #   resonance plant check THIS_FILE\n#   resonance run THIS_FILE --watch\n\n",
-        config.url
+         #   resonance plant check THIS_FILE\n#   resonance run THIS_FILE --watch\n\n"
     );
-    source(&mut text, config);
+    text += "[[source]]\n";
+    key(&mut text, "id", SOURCE);
+    match way {
+        Way::Mtconnect(config) => mtconnect(&mut text, config),
+        Way::Opcua(config) => opcua(&mut text, config),
+    }
     for asset in &proposal.assets {
         self::asset(&mut text, asset);
     }
@@ -58,9 +89,24 @@ pub(crate) fn plant_file(proposal: &Proposal, connection: &Connection<'_>) -> St
     text
 }
 
-fn source(text: &mut String, config: &OpcUaConfig) {
-    *text += "[[source]]\n";
-    key(text, "id", SOURCE);
+fn mtconnect(text: &mut String, config: &MtconnectConfig) {
+    key(text, "type", "mtconnect");
+    key(text, "url", config.url.as_str());
+    let password = config.password.as_ref().map(|password| &password.0);
+    let texts = [
+        ("device", config.device.as_ref()),
+        ("ca_file", config.ca_file.as_ref()),
+        ("user", config.user.as_ref()),
+        ("password", password),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            key(text, name, value.as_str());
+        }
+    }
+}
+
+fn opcua(text: &mut String, config: &OpcUaConfig) {
     key(text, "type", "opcua");
     key(text, "url", config.url.as_str());
     if config.security_policy != SecurityPolicy::default() {
@@ -106,7 +152,11 @@ fn asset(text: &mut String, asset: &Asset) {
 }
 
 fn point(text: &mut String, point: &Point) {
-    let _ = write!(text, "\n# {}\n[[asset.point]]\n", line(&point.browse_path));
+    *text += "\n";
+    if !point.browse_path.is_empty() {
+        let _ = writeln!(text, "# {}", line(&point.browse_path));
+    }
+    *text += "[[asset.point]]\n";
     key(text, "name", point.name.as_str());
     serialized(text, "type", &point.data_type);
     if let Some(quantity) = &point.quantity {

@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
-use resonance_gateway::sources::opcua::OpcUaConfig;
-use resonance_gateway::sources::opcua::survey::{EngineeringUnit, Name, Step, Survey, Variable};
+use resonance_gateway::sources::survey::{Name, Step, Survey, UnitTold, Variable};
 use resonance_plant::{DataType, Range, Status, Value};
 
 use super::*;
+
+fn propose(survey: &Survey, models: &[Candidate<'_>]) -> Proposal {
+    super::propose(survey, None, models).unwrap()
+}
 
 fn name(text: &str) -> Name {
     match text.split_once('|') {
@@ -14,7 +17,7 @@ fn name(text: &str) -> Name {
 }
 
 /// Steps as `name` or `name:type`, either with a namespace before a `|`.
-fn variable(path: &[&str]) -> Variable {
+pub(super) fn variable(path: &[&str]) -> Variable {
     let step = |text: &&str| {
         let (own, is_a) = text.split_once("::").unwrap_or((text, "BaseObjectType"));
         Arc::new(Step { name: name(own), types: vec![name(is_a)] })
@@ -25,10 +28,10 @@ fn variable(path: &[&str]) -> Variable {
         node: format!("ns=2;s={id}"),
         path: path.iter().map(step).collect(),
         description: String::new(),
-        data_type: Some(DataType::Float64),
-        delivers: "Double".into(),
+        data_type: Ok(DataType::Float64),
         unit: None,
         range: None,
+        interpolation: None,
         labels: Vec::new(),
         meanings: Vec::new(),
         qualifier: None,
@@ -37,22 +40,18 @@ fn variable(path: &[&str]) -> Variable {
     }
 }
 
-fn with_unit(path: &[&str], code: &str) -> Variable {
-    let unit = Unit::from_code(code).unwrap();
-    let unit = EngineeringUnit {
-        namespace: UNECE_UNITS.into(),
-        id: unit.ua_unit_id(),
-        symbol: unit.symbol().into(),
-    };
+pub(super) fn with_unit(path: &[&str], code: &str) -> Variable {
+    let unit = UnitTold { unit: Unit::from_code(code), told: code.into() };
     Variable { unit: Some(unit), ..variable(path) }
 }
 
-fn survey(variables: Vec<Variable>) -> Survey {
+pub(super) fn survey(variables: Vec<Variable>) -> Survey {
     Survey {
         url: "opc.tcp://mill:4840".into(),
         nodes: variables.len(),
         variables,
         is_partial: false,
+        warnings: Vec::new(),
     }
 }
 
@@ -130,11 +129,77 @@ fn semantic_ids_come_from_the_machine_or_its_companion_specification() {
         None,
     ];
     assert_eq!(ids, expected);
-    assert_eq!(asset.points[0].qualifier, "Spindle");
+    assert_eq!(asset.points[0].qualifier, "", "it is the only spindle");
     assert!(asset.points[0].reason.contains("UA/CNC CncSpindleType/ActSpeed"));
     assert_eq!(asset.points[1].quantity.map(QuantityKind::name), Some("torque"));
     let candidates: Vec<&str> = asset.points[4].candidates.iter().map(SemanticId::as_str).collect();
     assert_eq!(candidates, ["urn:resonance:cnc:spindle:power"]);
+}
+
+#[test]
+fn in_mtconnect_a_type_below_its_component_is_a_meaning() {
+    let item = |path: &[&str], kind: &str| {
+        let space = "urn:mtconnect.org:MTConnectDevices";
+        let last = format!("{space}|any::{space}|{kind}");
+        let component = format!("C::{space}|{}", path[0]);
+        variable(&["Mill", &component, &last])
+    };
+    let proposal = propose(
+        &survey(vec![
+            item(&["Spindle"], "ROTARY_VELOCITY.ACTUAL"),
+            item(&["Spindle"], "ROTARY_VELOCITY.COMMANDED"),
+            item(&["Spindle"], "LOAD#CONDITION"),
+            item(&["Linear"], "LOAD"),
+            item(&["Rotary"], "LOAD"),
+            // A name that is a type's means nothing.
+            variable(&["Mill", "C::http://maker.example/|Linear", "LOAD"]),
+        ]),
+        &[],
+    );
+    let ids: Vec<Option<&str>> = proposal.assets[0]
+        .points
+        .iter()
+        .map(|point| point.semantic_id.as_ref().map(SemanticId::as_str))
+        .collect();
+    let expected = [
+        Some("urn:resonance:cnc:spindle:speed"),
+        None,
+        None,
+        Some("urn:resonance:cnc:axis:load"),
+        None,
+        None,
+    ];
+    assert_eq!(ids, expected);
+    let reason = &proposal.assets[0].points[0].reason;
+    assert!(reason.starts_with("MTConnect Spindle/ROTARY_VELOCITY.ACTUAL"), "{reason}");
+}
+
+#[test]
+fn what_is_colder_than_anything_can_be_is_warned_of() {
+    let mut cold = with_unit(&["M", "Temperature"], "CEL");
+    cold.value = Some(Value::Float(-300.0));
+    let proposal = propose(&survey(vec![cold]), &[]);
+    assert!(proposal.warnings[0].contains("colder than anything"), "{:?}", proposal.warnings);
+}
+
+#[test]
+fn components_of_which_there_are_several_are_qualifiers() {
+    let load = |name: &str| {
+        let object = format!("{name}::http://opcfoundation.org/UA/CNC|CncSpindleType");
+        variable(&["Mill", &object, "http://opcfoundation.org/UA/CNC|ActLoad"])
+    };
+    let proposal = propose(&survey(vec![load("S1"), load("S2")]), &[]);
+    let qualifiers: Vec<&str> =
+        proposal.assets[0].points.iter().map(|point| point.qualifier.as_str()).collect();
+    // Two points of one meaning only make no class.
+    assert_eq!(proposal.assets[0].class, None);
+    assert_eq!(qualifiers, ["", ""]);
+    let speed = "http://opcfoundation.org/UA/CNC|ActSpeed";
+    let first = variable(&["Mill", "S1::http://opcfoundation.org/UA/CNC|CncSpindleType", speed]);
+    let proposal = propose(&survey(vec![load("S1"), load("S2"), first]), &[]);
+    let qualifiers: Vec<&str> =
+        proposal.assets[0].points.iter().map(|point| point.qualifier.as_str()).collect();
+    assert_eq!(qualifiers, ["S1", "S2", "S1"]);
 }
 
 #[test]
@@ -157,7 +222,7 @@ fn values_that_contradict_range_or_labels_are_warned_of() {
     let hot = Variable { range, value: Some(Value::Float(5_000.0)), ..variable(&["M", "Load"]) };
     let fine = Variable { range, value: Some(Value::Float(50.0)), ..variable(&["M", "Fine"]) };
     let state = Variable {
-        data_type: Some(DataType::Int32),
+        data_type: Ok(DataType::Int32),
         labels: vec!["off".into(), "on".into()],
         value: Some(Value::Int(7)),
         ..variable(&["M", "State"])
@@ -174,17 +239,21 @@ fn hostile_names_give_a_valid_plant_file() {
     let mut odd = variable(&["Mi\"ll\n[[asset]]", "a = 'b'\u{7f}\u{0}", "\u{1F600}"]);
     odd.description = "\"\"\"\nline\\ \u{0}".into();
     odd.labels = vec!["a\"b".into()];
-    odd.data_type = Some(DataType::Int32);
-    let none = Variable { data_type: None, ..variable(&["Mi\"ll\n[[asset]]", "x\ny"]) };
+    odd.data_type = Ok(DataType::Int32);
+    let none = Variable {
+        data_type: Err("it is odd\n".into()),
+        ..variable(&["Mi\"ll\n[[asset]]", "x\ny"])
+    };
     let survey = survey(vec![odd, none]);
-    let config: OpcUaConfig = toml::from_str(
+    let config = toml::from_str(
         "url = 'opc.tcp://mill:4840'\nsecurity_policy = 'none'\nsecurity_mode = 'none'\n\
          allow_weak_security = true",
     )
     .unwrap();
     let proposal = propose(&survey, &[]);
     assert_eq!(proposal.left_out.len(), 1);
-    let connection = Connection { config: &config, nodes: 2, at: "now".into() };
+    let way = Way::Opcua(config);
+    let connection = Connection { way: &way, nodes: 2, at: "now".into() };
     let text = plant_file(&proposal, &connection);
     let plant = crate::config::PlantText::from_memory(std::path::Path::new("plant.toml"), &*text);
     let (plan, report) = plant.plan(crate::config::Purpose::Check);

@@ -5,10 +5,12 @@
 //! `current`. The codec is in `resonance_wire::mtconnect`.
 
 pub mod config;
+mod documents;
 mod http;
 mod layout;
 mod sequence;
 mod session;
+pub mod survey;
 mod values;
 mod visit;
 

@@ -14,6 +14,7 @@ use resonance_wire::mtconnect::{
 use tokio::time::Instant;
 
 use super::config::MtconnectConfig;
+use super::documents::{broken, limits, refusal, target};
 use super::http::Agent;
 use super::layout::{Layout, Refusal};
 use super::sequence::Sequence;
@@ -93,7 +94,6 @@ enum Ended {
 
 impl Reader {
     fn new(config: MtconnectConfig, agent: Agent, link: &Link) -> Self {
-        let document_bytes_max = config.document_bytes_max as usize;
         Self {
             contact: Contact::new(link, &config.url),
             outlet: Outlet::new(link, config.time),
@@ -101,7 +101,7 @@ impl Reader {
             layout: Layout::default(),
             conditions: HashMap::new(),
             backoff: Backoff::new(Duration::from_millis(config.backoff_ms_max.max(1).into())),
-            limits: Limits { document_bytes_max, ..Limits::default() },
+            limits: limits(&config),
             complete: None,
             missed: None,
             config,
@@ -156,10 +156,10 @@ impl Reader {
     }
 
     async fn probe(&mut self, out: &mut BlockSender) -> Result<Header, Failure> {
-        let target = self.target("probe");
+        let target = target(&self.config, "probe");
         let document = self.agent.document(&self.config, &target).await?;
         let model = Devices::parse(&document, self.limits);
-        let model = model.map_err(|error| self.refusal(&target, &document, &error))?;
+        let model = model.map_err(|error| refusal(&self.config, &target, &document, &error))?;
         drop(document);
         let layout = Layout::new(&model, &self.outlet.link.points);
         let now = self.outlet.link.clock.now();
@@ -180,11 +180,11 @@ impl Reader {
 
     /// Reads the complete state; returns where the stream goes on.
     async fn current(&mut self, out: &mut BlockSender) -> Result<u64, Failure> {
-        let target = self.target("current");
+        let target = target(&self.config, "current");
         let document = self.agent.document(&self.config, &target).await?;
         let (header, sequences) = match self.check(&document, |_| {}) {
             Ok(checked) => checked,
-            Err(error) => return Err(self.refusal(&target, &document, &error)),
+            Err(error) => return Err(refusal(&self.config, &target, &document, &error)),
         };
         let now = self.contact.heard(&mut self.outlet, out).await;
         if let Some((from, reason)) = self.missed.take() {
@@ -193,7 +193,7 @@ impl Reader {
         self.conditions.values_mut().for_each(Conditions::reset);
         self.rows(&document, &header, |_| true, out)
             .await
-            .map_err(|error| self.broken(&target, &error))?;
+            .map_err(|error| broken(&self.config, &target, &error))?;
         self.sequence.begin(header.instance_id, sequences.next);
         self.complete = Some(now);
         Ok(sequences.next)
@@ -210,7 +210,7 @@ impl Reader {
         let count = u64::from(self.config.count_max).min(buffer_size.saturating_sub(1)).max(1);
         let target = format!(
             "{}?from={from}&count={count}&interval={}&heartbeat={}",
-            self.target("sample"),
+            target(&self.config, "sample"),
             self.config.interval_ms,
             self.config.heartbeat_ms
         );
@@ -243,9 +243,10 @@ impl Reader {
                 Ok(Ok(None)) => return Err(self.lost("the agent ended the stream")),
                 Ok(Err(error)) => return Err(self.lost(&format!("the stream ended: {error}"))),
             };
-            parts.push(&bytes).map_err(|error| self.broken(&target, &error))?;
+            parts.push(&bytes).map_err(|error| broken(&self.config, &target, &error))?;
             loop {
-                let part = parts.next_part().map_err(|error| self.broken(&target, &error))?;
+                let part =
+                    parts.next_part().map_err(|error| broken(&self.config, &target, &error))?;
                 let Some(part) = part else { break };
                 if let Some(ended) = self.part(&target, part.body, out).await? {
                     return Ok(ended);
@@ -281,7 +282,7 @@ impl Reader {
         }
         self.rows(document, &header, |number| counting.is_new(number), out)
             .await
-            .map_err(|error| self.broken(target, &error))?;
+            .map_err(|error| broken(&self.config, target, &error))?;
         self.sequence.begin(header.instance_id, sequences.next);
         self.complete = Some(now);
         Ok(None)
@@ -367,34 +368,12 @@ impl Reader {
     fn ended(&self, target: &str, document: &[u8], error: &WireError) -> Result<Ended, Failure> {
         match AgentRefusal::parse(document, self.limits) {
             Ok(refusal) if refusal.has("OUT_OF_RANGE") => Ok(Ended::OutOfRange),
-            _ => Err(self.refusal(target, document, error)),
+            _ => Err(refusal(&self.config, target, document, error)),
         }
-    }
-
-    /// Why a document is not what was asked for: what the agent says, or what is wrong with it.
-    fn refusal(&self, target: &str, document: &[u8], error: &WireError) -> Failure {
-        let Ok(refusal) = AgentRefusal::parse(document, self.limits) else {
-            return self.broken(target, error);
-        };
-        let said: Vec<String> =
-            refusal.errors.iter().map(|e| format!("{}: {}", e.code, e.message)).collect();
-        let remedy = match refusal.has("NO_DEVICE") {
-            true => "; set device to the name or uuid of a device in its /probe",
-            false => "",
-        };
-        Failure::Refused(format!("{}{target}: {}{remedy}", self.config.url, said.join("; ")))
-    }
-
-    fn broken(&self, target: &str, error: &WireError) -> Failure {
-        Failure::Lost(format!("{}{target}: {error}", self.config.url))
     }
 
     fn lost(&self, how: &str) -> Failure {
         Failure::Lost(format!("{}: {how}", self.config.url))
-    }
-
-    fn target(&self, what: &str) -> String {
-        target(&self.config, what)
     }
 
     /// Compares the agent's clock with ours.
@@ -407,25 +386,4 @@ impl Reader {
         }
         self.contact.clock_offset(offset_us);
     }
-}
-
-/// Where an agent is asked for `what`.
-pub(super) fn target(config: &MtconnectConfig, what: &str) -> String {
-    match &config.device {
-        None => format!("/{what}"),
-        Some(device) => format!("/{}/{what}", encoded(device)),
-    }
-}
-
-/// Percent encoding of all but letters, digits and `-._~` (RFC 3986, 2.3).
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut path, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                path.push(char::from(byte));
-            }
-            _ => path.push_str(&format!("%{byte:02X}")),
-        }
-        path
-    })
 }

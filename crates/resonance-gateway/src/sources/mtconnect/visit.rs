@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use resonance_plant::Clock;
-use resonance_wire::mtconnect::{Devices, Limits};
+use resonance_wire::mtconnect::Devices;
 
 use super::config::MtconnectConfig;
+use super::documents::{limits, target};
 use super::http::Agent;
-use super::session::target;
 use crate::sources::Visit;
 
 /// Asks the agent what it has. Takes no longer than `step`.
@@ -30,9 +30,7 @@ pub(in crate::sources) async fn visit(
         .await
         .map_err(|_| format!("{}{target}: no answer in {step:?}", config.url))?
         .map_err(|failure| failure.to_string())?;
-    let limits =
-        Limits { document_bytes_max: config.document_bytes_max as usize, ..Limits::default() };
-    let model = Devices::parse(&document, limits)
+    let model = Devices::parse(&document, limits(config))
         .map_err(|error| format!("{}{target}: this is no agent: {error}", config.url))?;
     // As exact as the agent's seconds and the way of the document are.
     let offset_us = model.header.creation_time.map(|agent| agent.since(now) / 1_000);

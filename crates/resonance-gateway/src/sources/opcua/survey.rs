@@ -6,106 +6,18 @@
 mod browse;
 mod details;
 
-use std::sync::Arc;
-
 use opcua::types::{Error, NodeId, QualifiedName};
-use resonance_plant::{DataType, Range, Status, Value};
-use serde::Serialize;
 
 use super::config::OpcUaConfig;
 use super::connect::connect;
-use super::failure::Failure;
 use super::requests::Live;
+use crate::sources::survey::{Name, Survey, SurveyError};
 
 /// Nodes looked at, at most; a machine that has more is surveyed in part, and it is said.
 pub const NODES_MAX: usize = 200_000;
 
 /// How far below the Objects folder.
 const DEPTH_MAX: usize = 32;
-
-/// What a machine says about itself.
-#[derive(Clone, Debug, Serialize)]
-pub struct Survey {
-    /// The address that was asked.
-    pub url: String,
-    /// Its variables, parents before children.
-    pub variables: Vec<Variable>,
-    /// Nodes looked at.
-    pub nodes: usize,
-    /// There are more than [`NODES_MAX`], or deeper ones than were followed.
-    pub is_partial: bool,
-}
-
-/// One variable.
-#[derive(Clone, Debug, Serialize)]
-pub struct Variable {
-    /// Its node id, with its namespace's URI: `nsu=http://maker.example/;s=Load`.
-    pub address: String,
-    /// Its node id with the number the namespace has at the moment: `ns=2;s=Load`.
-    pub node: String,
-    /// From below the Objects folder to the variable itself.
-    pub path: Vec<Arc<Step>>,
-    /// For people.
-    pub description: String,
-    /// The point type that carries its values. `None`: no point can.
-    pub data_type: Option<DataType>,
-    /// The machine's name for the type of its values.
-    pub delivers: String,
-    /// EngineeringUnits.
-    pub unit: Option<EngineeringUnit>,
-    /// EURange.
-    pub range: Option<Range>,
-    /// The names of its states 0, 1, 2, ...; empty where it has none, or others.
-    pub labels: Vec<String>,
-    /// Dictionary entries, and a `SemanticId` property.
-    pub meanings: Vec<String>,
-    /// A `Qualifier` property: which of several components.
-    pub qualifier: Option<String>,
-    /// Its value at the moment, where a point could carry it.
-    pub value: Option<Value>,
-    /// The value's status.
-    pub status: Status,
-}
-
-/// A node on the way to a variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// Its browse name.
-    pub name: Name,
-    /// Its type, and what that is derived from, the nearest first.
-    pub types: Vec<Name>,
-}
-
-/// A name in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Name {
-    /// The namespace's URI.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-/// A unit as OPC UA tells it (EUInformation, OPC 10000-8, 5.6.3.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EngineeringUnit {
-    /// The list that `id` is of.
-    pub namespace: String,
-    /// The unit's number in the list.
-    pub id: i32,
-    /// The symbol shown to people.
-    pub symbol: String,
-}
-
-/// Why there is no survey.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SurveyError(String);
-
-impl From<Failure> for SurveyError {
-    fn from(failure: Failure) -> Self {
-        Self(failure.to_string())
-    }
-}
 
 /// Asks a machine what it is. `progress` is told how many nodes were looked at so far.
 ///
@@ -135,6 +47,7 @@ async fn taken(
         variables,
         nodes: found.places.len(),
         is_partial: found.is_partial,
+        warnings: Vec::new(),
     })
 }
 

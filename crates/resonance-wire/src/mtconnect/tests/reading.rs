@@ -36,6 +36,7 @@ fn a_device_model_is_read_whole() {
     let (_, vibration) = model.data_item("vib").unwrap();
     assert_eq!(vibration.representation, Representation::TimeSeries);
     assert_eq!(vibration.sample_rate, Some(1_000.0));
+    assert_eq!(vibration.definition, "urn:maker:vibration & more");
     assert_eq!(model.data_item("parts").unwrap().1.reset_trigger, "DAY");
     assert!(model.data_item("nothing").is_none());
     assert_eq!(model.data_items().count(), 9);

@@ -116,6 +116,11 @@ fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
             "write the data item's id as the agent's /probe has it, id#key or id#row#column",
             data_item_problem(address),
         ),
+        Some("replay") => (
+            "name of a column",
+            "write the column's name as the recording's first row has it",
+            address.trim().is_empty().then(|| "it is empty".to_owned()),
+        ),
         _ => (
             "OPC UA node id",
             "write ns=NUMBER;s=TEXT, ns=NUMBER;i=NUMBER or nsu=URI;s=TEXT, as the machine's server \
@@ -123,11 +128,18 @@ fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
             node_id_problem(address),
         ),
     };
-    if kind == Some("mtconnect") {
+    let unasked = match kind {
+        Some("mtconnect") => Some((
+            "an MTConnect agent",
+            "take it away; filters are set in the agent's device model",
+        )),
+        Some("replay") => Some(("a recording", "take it away; every row is played")),
+        _ => None,
+    };
+    if let Some((who, remedy)) = unasked {
         for key in ["deadband", "sampling_ms"] {
             if let Some(set) = point.get(key) {
-                let message = format!("an MTConnect agent cannot be asked for `{key}`");
-                let remedy = "take it away; filters are set in the agent's device model";
+                let message = format!("{who} cannot be asked for `{key}`");
                 check.error(Mistake::Contradiction, &set.place, message, remedy);
             }
         }

@@ -7,17 +7,20 @@ use crate::config::document::{Node, userinfo};
 pub(super) fn check(check: &mut Check<'_, '_>, source: &Node<'_>) {
     match kind_of(source) {
         "mtconnect" => mtconnect(check, source),
+        "replay" => replay(check, source),
         _ => opcua(check, source),
     }
 }
 
 /// A source's type; of one whose type is missing or misspelt, which is told elsewhere, the type
-/// that goes with its URL.
+/// that goes with its file or URL.
 pub(super) fn kind_of<'d>(source: &Node<'d>) -> &'static str {
     let speaks_http = || source.text_at("url").is_some_and(|(url, _)| url.starts_with("http"));
     match source.text_at("type") {
         Some(("mtconnect", _)) => "mtconnect",
         Some(("opcua", _)) => "opcua",
+        Some(("replay", _)) => "replay",
+        _ if source.has("file") => "replay",
         _ if speaks_http() => "mtconnect",
         _ => "opcua",
     }
@@ -64,6 +67,28 @@ fn mtconnect(check: &mut Check<'_, '_>, source: &Node<'_>) {
             format!("silence_ms_max is {silence}, but a quiet agent speaks only every {speaks} ms");
         let remedy = "write several times heartbeat_ms";
         check.error(Mistake::Contradiction, &place, message, remedy);
+    }
+}
+
+fn replay(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    if let Some((file, node)) = source.text_at("file")
+        && !check.folder.join(file).is_file()
+    {
+        let message = format!("there is no file {file:?}");
+        let remedy = "name a CSV file, relative to the plant file's folder";
+        check.error(Mistake::MissingFile, &node.place, message, remedy);
+    }
+    check.at_least_one(source, &["period_ms"]);
+    if let Some(speed) = source.get("speed")
+        && speed.number().is_some_and(|speed| !(1e-3..=1e6).contains(&speed))
+    {
+        let remedy = "write 1 for the recorded pace, at most 1000000";
+        check.error(Mistake::OutOfBounds, &speed.place, "`speed` is out of bounds", remedy);
+    }
+    let is_recorded = source.text_at("time").is_some_and(|(time, _)| time == "recorded");
+    if is_recorded && !source.has("time_column") {
+        let message = "the recorded time needs a column that tells it";
+        check.error(Mistake::MissingKey, &source.place, message, "add `time_column`");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use resonance_gateway::sources::mtconnect::MtconnectConfig;
 use resonance_gateway::sources::opcua::OpcUaConfig;
+use resonance_gateway::sources::replay::ReplayConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,6 +16,8 @@ pub(crate) enum Source {
     Mtconnect(Named<MtconnectConfig>),
     /// An OPC UA server.
     Opcua(Named<OpcUaConfig>),
+    /// A recording.
+    Replay(Named<ReplayConfig>),
 }
 
 impl Source {
@@ -23,6 +26,7 @@ impl Source {
         match self {
             Self::Mtconnect(named) => &named.id,
             Self::Opcua(named) => &named.id,
+            Self::Replay(named) => &named.id,
         }
     }
 }

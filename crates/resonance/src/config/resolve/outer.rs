@@ -36,6 +36,11 @@ impl Resolver<'_, '_> {
                     config.pki = config.pki.map(|folder| self.folder_of(&folder));
                     SourceKind::Opcua(config)
                 }
+                Source::Replay(named) => {
+                    let mut config = named.config.clone();
+                    config.file = self.folder_of(&config.file);
+                    SourceKind::Replay(config)
+                }
             };
             plans.push(SourcePlan { id: source.id().into(), kind, points: Arc::from([]) });
         }

@@ -202,6 +202,29 @@ fn mtconnect_sources() {
 }
 
 #[test]
+fn replay_sources() {
+    let sound = SOUND
+        .replace("type = \"opcua\"", "type = \"replay\"")
+        .replace("url = \"opc.tcp://127.0.0.1:4840\"", "file = \"Cargo.toml\"")
+        .replace("ns=2;s=Load", "load")
+        .replace("ns=2;i=7", "state of x");
+    assert_eq!(checked(&sound).render(false), "");
+    let add = |line: &str| sound.replacen("Cargo.toml\"", &format!("Cargo.toml\"\n{line}"), 1);
+    let case = |line: &str, mistake, offending: &str| {
+        check_text(&add(line), mistake, offending, None);
+    };
+    case("period_ms = 0", M::OutOfBounds, "0");
+    case("speed = 0.0", M::OutOfBounds, "0.0");
+    case("time_unit = \"hours\"", M::InvalidValue, "\"hours\"");
+    let absent = sound.replace("Cargo.toml", "nowhere.csv");
+    check_text(&absent, M::MissingFile, "\"nowhere.csv\"", None);
+    let deadband = sound.replace("range = [0, 20]", "range = [0, 20]\ndeadband = 0.5");
+    check_text(&deadband, M::Contradiction, "0.5", None);
+    let recorded = checked(&add("time = \"recorded\"")).render(false);
+    assert!(recorded.contains("add `time_column`"), "{recorded}");
+}
+
+#[test]
 fn sinks() {
     check("mqtt://127.0.0.1", "http://127.0.0.1", M::InvalidValue, "\"http://127.0.0.1\"", None);
     check("a/{asset}", "a/#", M::InvalidValue, "\"a/#\"", None);

@@ -9,11 +9,15 @@ use opcua::types::{
     Variant, VariantTypeId,
 };
 use resonance_opcua::value::{data_type_from_ua, status_from_ua, value_from_variant};
-use resonance_plant::{DataType, Range};
+use resonance_plant::{DataType, Range, Unit};
 
+use super::Namespaces;
 use super::browse::{Found, Place, lineages, referred};
-use super::{EngineeringUnit, Namespaces, Step, Variable};
 use crate::sources::opcua::requests::Live;
+use crate::sources::survey::{Step, UnitTold, Variable};
+
+/// The list of units that OPC UA names by number (OPC 10000-8, 5.6.3.3).
+const UNECE_UNITS: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
 /// Properties that are read, where a variable has them.
 const PROPERTIES: [&str; 8] = [
@@ -51,6 +55,7 @@ pub(super) async fn variables(
         let (value, own) = (&values[number], properties.remove(at).unwrap_or_default());
         let line = type_lines.get(&types[number]).map_or(&[][..], Vec::as_slice);
         let (data_type, delivers) = carrier(value.value.as_ref(), line);
+        let unfit = || format!("it delivers {delivers}, which no point can carry");
         let enumeration = || enums.get(&types[number]).cloned().unwrap_or_default();
         let labels = own.labels().unwrap_or_else(enumeration);
         let dictionary = meanings[number].iter().map(|(name, _)| name.name.as_ref().to_owned());
@@ -59,10 +64,10 @@ pub(super) async fn variables(
             node: nodes[number].to_string(),
             path: path(found, *at, &steps),
             description: text_of(descriptions[number].value.as_ref()).unwrap_or_default(),
-            data_type,
-            delivers,
+            data_type: data_type.ok_or_else(unfit),
             unit: own.unit(),
             range: own.range(),
+            interpolation: None,
             labels,
             meanings: own.text("SemanticId").into_iter().chain(dictionary).collect(),
             qualifier: own.text("Qualifier"),
@@ -161,14 +166,16 @@ impl Own {
         text_of(self.0.get(name))
     }
 
-    fn unit(&self) -> Option<EngineeringUnit> {
+    fn unit(&self) -> Option<UnitTold> {
         let Variant::ExtensionObject(object) = self.0.get("EngineeringUnits")? else { return None };
-        let unit = object.inner_as::<EUInformation>()?;
-        Some(EngineeringUnit {
-            namespace: unit.namespace_uri.as_ref().to_owned(),
-            id: unit.unit_id,
-            symbol: unit.display_name.text.as_ref().to_owned(),
-        })
+        let told = object.inner_as::<EUInformation>()?;
+        let (list, symbol) = (told.namespace_uri.as_ref(), told.display_name.text.as_ref());
+        let unit = unit_of(list, told.unit_id, symbol);
+        let told = match symbol {
+            "" => String::new(),
+            _ => format!("{symbol:?} ({} of {list})", told.unit_id),
+        };
+        Some(UnitTold { unit, told })
     }
 
     /// A range that says something: finite and not empty.
@@ -185,6 +192,19 @@ impl Own {
         }
         ["EnumStrings", "EnumValues"].into_iter().find_map(|name| labels_of(self.0.get(name)?))
     }
+}
+
+/// By number where the machine uses the list of UNECE codes, else by a symbol that one unit only
+/// has.
+fn unit_of(list: &str, id: i32, symbol: &str) -> Option<Unit> {
+    if list == UNECE_UNITS
+        && let Some(unit) = Unit::from_ua_unit_id(id)
+    {
+        return Some(unit);
+    }
+    let mut same = Unit::all().filter(|unit| unit.symbol() == symbol);
+    let first = same.next()?;
+    same.next().is_none().then_some(first)
 }
 
 /// Names from EnumStrings, or from EnumValues where these count 0, 1, 2, ...

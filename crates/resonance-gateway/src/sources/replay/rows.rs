@@ -1,0 +1,126 @@
+//! Rows of a CSV file, one at a time, each within a bound.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use super::config::Separator;
+
+/// The longest line that is taken for a row, bytes.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// Why there is no row.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RowError {
+    /// This row cannot be read; others may follow.
+    #[error("line {0}: {1}")]
+    Row(u64, String),
+    /// The file cannot be read on.
+    #[error("{0}")]
+    File(String),
+}
+
+/// Reads rows.
+#[derive(Debug)]
+pub(super) struct Rows {
+    reader: BufReader<File>,
+    separator: u8,
+    line: u64,
+    bytes: Vec<u8>,
+    /// The names of the columns.
+    pub(super) header: csv::StringRecord,
+}
+
+impl Rows {
+    pub(super) fn open(path: &Path, separator: Separator) -> Result<Self, RowError> {
+        let file = File::open(path).map_err(|error| RowError::File(error.to_string()))?;
+        let separator = match separator {
+            Separator::Comma => b',',
+            Separator::Semicolon => b';',
+            Separator::Tab => b'\t',
+        };
+        let mut rows = Self {
+            reader: BufReader::new(file),
+            separator,
+            line: 0,
+            bytes: Vec::new(),
+            header: csv::StringRecord::new(),
+        };
+        let mut header = csv::StringRecord::new();
+        if !rows.next_line(&mut header)? {
+            return Err(RowError::File("it is empty; its first row must name the columns".into()));
+        }
+        header.trim();
+        for (at, name) in header.iter().enumerate() {
+            if !name.is_empty() && header.iter().skip(at + 1).any(|other| other == name) {
+                let text = format!("two columns are called {name:?}; rename one");
+                return Err(RowError::File(text));
+            }
+        }
+        rows.header = header;
+        Ok(rows)
+    }
+
+    /// The next row; false at the end.
+    pub(super) fn next(&mut self, row: &mut csv::StringRecord) -> Result<bool, RowError> {
+        if !self.next_line(row)? {
+            return Ok(false);
+        }
+        if row.len() != self.header.len() {
+            let (found, expected) = (row.len(), self.header.len());
+            let text = format!("{found} fields where {expected} are expected");
+            return Err(RowError::Row(self.line, text));
+        }
+        Ok(true)
+    }
+
+    /// The line of the row that was read last, from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Fields of the next line that is not blank; false at the end. Recordings of machines have no
+    /// line breaks within a field.
+    fn next_line(&mut self, row: &mut csv::StringRecord) -> Result<bool, RowError> {
+        loop {
+            self.bytes.clear();
+            let failed = |error: std::io::Error| RowError::File(error.to_string());
+            let mut bounded = Read::by_ref(&mut self.reader).take(LINE_BYTES_MAX);
+            if bounded.read_until(b'\n', &mut self.bytes).map_err(failed)? == 0 {
+                return Ok(false);
+            }
+            self.line += 1;
+            if self.bytes.len() as u64 >= LINE_BYTES_MAX && self.bytes.last() != Some(&b'\n') {
+                self.skip_line()?;
+                let text = format!("it is longer than {LINE_BYTES_MAX} bytes");
+                return Err(RowError::Row(self.line, text));
+            }
+            let line = self.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.bytes);
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let mut reader = csv::ReaderBuilder::new()
+                .delimiter(self.separator)
+                .has_headers(false)
+                .buffer_capacity(line.len())
+                .from_reader(line);
+            let read = reader.read_record(row);
+            return read.map_err(|error| match error.kind() {
+                csv::ErrorKind::Utf8 { .. } => RowError::Row(self.line, "it is not UTF-8".into()),
+                _ => RowError::Row(self.line, error.to_string()),
+            });
+        }
+    }
+
+    fn skip_line(&mut self) -> Result<(), RowError> {
+        loop {
+            self.bytes.clear();
+            let mut bounded = Read::by_ref(&mut self.reader).take(LINE_BYTES_MAX);
+            let read = bounded.read_until(b'\n', &mut self.bytes);
+            let read = read.map_err(|error| RowError::File(error.to_string()))?;
+            if read == 0 || self.bytes.last() == Some(&b'\n') {
+                return Ok(());
+            }
+        }
+    }
+}
