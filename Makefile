@@ -43,7 +43,7 @@ lint:
 
 # BENCH_ARGS="--full --only rest"; MLServer, a peer, has an environment of its own, .cache/bench.
 bench: onnxruntime peers mosquitto $(BENCH_PEERS)/.installed
-	cargo build --profile $(PROFILE) -p resonance -p resonance-bench -p resonance-gateway --bins --example read_load
+	cargo build --profile $(PROFILE) --workspace --bins --example read_load
 	$(RESONANCE_PEERS_PYTHON) bench/run.py $(BENCH_ARGS)
 
 $(BENCH_PEERS)/.installed: bench/requirements.txt
