@@ -102,6 +102,8 @@ fn sink(id: &str, broker: &str, mes: &str) -> Box<dyn Sink> {
 /// A simulated MES that reads every message, on one thread of its own.
 struct Mes {
     url: String,
+    /// Held so that it listens.
+    _mes: HttpMes,
     /// Held so that it runs.
     _runtime: Runtime,
 }
@@ -111,7 +113,7 @@ impl Mes {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mes = runtime.block_on(HttpMes::start(([127, 0, 0, 1], 0).into()))?;
         mes.forget_requests();
-        Ok(Self { url: mes.url(), _runtime: runtime })
+        Ok(Self { url: mes.url(), _mes: mes, _runtime: runtime })
     }
 }
 
