@@ -8,7 +8,8 @@ with one JSON line. Ends when stdin ends.
    "server_time": likewise}
   {"op": "ramp", "node": "Count", "count": 1000, "every_ms": 1}   counts up, in the background
   {"op": "forget_sent"}      has no message to repeat, though it says so
-  {"op": "delete", "node": "Load"}      {"op": "add", "node": "Load", "type": "Double", "value": 0.0}
+  {"op": "delete", "node": "Load"}      {"op": "add", "node": "Load", "type": "Double", "value": 0.0,
+                                          "range": [0, 100]}
 """
 
 import argparse
@@ -27,6 +28,7 @@ from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AddressSpace
 from asyncua.server.internal_subscription import InternalSubscription
+from asyncua.server.monitored_item_service import MonitoredItemService
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 URI = "urn:resonance:test-machine"
@@ -85,6 +87,36 @@ def variant(kind, value):
     return ua.Variant(value, getattr(ua.VariantType, kind))
 
 
+def filter_percent(server):
+    """Has asyncua filter by DeadbandType Percent as OPC 10000-8, 7.2 says; it passes all on."""
+    exceeded = MonitoredItemService._is_deadband_exceeded
+    ranges = {}
+
+    async def create(service, params, *arguments, **named):
+        wanted = params.RequestedParameters.Filter
+        if getattr(wanted, "DeadbandType", None) == ua.DeadbandType.Percent:
+            node = server.get_node(params.ItemToMonitor.NodeId)
+            try:
+                span = await (await node.get_child("0:EURange")).read_value()
+            except ua.UaError:
+                refused = ua.MonitoredItemCreateResult()
+                refused.StatusCode = ua.StatusCode(ua.StatusCodes.BadDeadbandFilterInvalid)
+                return refused
+            ranges[id(wanted)] = span.High - span.Low
+        return await create_datachange(service, params, *arguments, **named)
+
+    def is_exceeded(service, values, wanted):
+        old, now = values.get_old_datavalue(), values.get_current_datavalue()
+        if wanted.DeadbandType != ua.DeadbandType.Percent or old is None:
+            return exceeded(service, values, wanted)
+        delta = abs(now.Value.Value - old.Value.Value)
+        return delta > wanted.DeadbandValue / 100 * ranges[id(wanted)]
+
+    create_datachange = MonitoredItemService._create_data_change_monitored_item
+    MonitoredItemService._create_data_change_monitored_item = create
+    MonitoredItemService._is_deadband_exceeded = is_exceeded
+
+
 class Machine:
     def __init__(self, server, namespace):
         self.server, self.namespace, self.tasks = server, namespace, []
@@ -92,10 +124,12 @@ class Machine:
     def node_id(self, name):
         return ua.NodeId(name, self.namespace)
 
-    async def add(self, node, type="Double", value=0.0, **_):
-        await self.server.nodes.objects.add_variable(
+    async def add(self, node, type="Double", value=0.0, range=None, **_):
+        variable = await self.server.nodes.objects.add_variable(
             self.node_id(node), f"{self.namespace}:{node}", variant(type, value),
             datatype=ua.NodeId(ua.ObjectIds.BaseDataType) if type == "Variant" else None)
+        if range:
+            await variable.add_property(0, "EURange", ua.Range(Low=range[0], High=range[1]))
 
     async def delete(self, node, **_):
         await self.server.delete_nodes([self.server.get_node(self.node_id(node))])
@@ -154,6 +188,7 @@ async def main():
         policies = [ua.SecurityPolicyType[name] for name in names]
         await secure(server, Path(tempfile.mkdtemp()))
     server.set_security_policy(policies)
+    filter_percent(server)
     namespace = await server.register_namespace(NAMESPACE)
     machine = Machine(server, namespace)
     for text in options.node:

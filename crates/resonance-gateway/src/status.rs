@@ -90,6 +90,8 @@ pub struct SourceCounters {
     pub overflows: Counter,
     /// Values refused for their type.
     pub refused: Counter,
+    /// Points that the machine was found not to filter as their deadband asks.
+    pub unfiltered: Counter,
     /// Source times that were absent or implausible.
     pub times_replaced: Counter,
     /// Times the machine was connected anew.
@@ -166,6 +168,8 @@ pub struct SourceStatus {
     pub overflows: u64,
     /// Values refused for their type.
     pub refused: u64,
+    /// Points found not to be filtered as their deadband asks, since the start.
+    pub unfiltered: u64,
     /// Source times replaced.
     pub times_replaced: u64,
     /// Times connected anew.

@@ -140,6 +140,7 @@ codes! {
     PointTypeChanged = "point.type_changed", Warning, "a machine delivers another type than the point declares; the value is refused", "change the point's type, or the machine's program";
     PointTypeUnsupported = "point.type_unsupported", Error, "a machine delivers a type that no point can carry", "address one of the value's fields instead";
     PointNotFinite = "point.not_finite", Warning, "a machine delivers NaN or an infinity; the value is marked bad", "check the sensor";
+    PointUnfiltered = "point.unfiltered", Warning, "the machine does not filter a point as its deadband asks; every change is read", "write the deadband in the unit instead of percent, or take it away";
     PointTimeImplausible = "point.time_implausible", Warning, "a source time is absent, or far in the future or the past; the receive time stands in", "check the machine's clock, or set time = \"server\" or \"receive\" for the source";
     DataGap = "data.gap", Warning, "observations were lost", "see the reason; a slower sampling or a longer queue helps against overload";
     ModelLoaded = "model.loaded", Info, "a model reproduced its golden vectors and serves", "";

@@ -54,8 +54,17 @@ pub struct SourcePoint {
     pub labels: Arc<[Arc<str>]>,
     /// How often the machine samples it, milliseconds; `None`: the source's own default.
     pub sampling_ms: Option<u32>,
-    /// Changes smaller than this, in the point's unit, are not reported.
-    pub deadband: Option<f64>,
+    /// Smaller changes are not reported.
+    pub deadband: Option<Deadband>,
+}
+
+/// How large a change must be for the machine to report it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Deadband {
+    /// In the point's unit.
+    Absolute(f64),
+    /// Percent of the range that the machine knows of the point (OPC 10000-8, 7.2).
+    Percent(f64),
 }
 
 /// Told to stop; cheap to clone.

@@ -276,6 +276,7 @@ impl SourceFace {
             sequence_gaps: counters.sequence_gaps.value(),
             overflows: counters.overflows.value(),
             refused: counters.refused.value(),
+            unfiltered: counters.unfiltered.value(),
             times_replaced: counters.times_replaced.value(),
             reconnects: counters.reconnects.value(),
             clock_offset_us: counters.clock_offset_us.value(),

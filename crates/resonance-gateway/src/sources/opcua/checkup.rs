@@ -48,8 +48,8 @@ pub(super) async fn server_times(live: &Live, clock: &dyn Clock) -> Result<Serve
 pub(super) struct Findings {
     /// Points whose node is gone.
     pub(super) vanished: Vec<(usize, StatusCode)>,
-    /// Points that are monitored now, with the machine's number.
-    pub(super) monitored: Vec<(usize, u32)>,
+    /// Points that are monitored now, with the machine's number, and whether it filters them.
+    pub(super) monitored: Vec<(usize, u32, StatusCode)>,
     /// The machine's times.
     pub(super) times: ServerTimes,
 }
@@ -105,7 +105,8 @@ pub(super) async fn look(
         for batch in of_it.chunks(round.items_per_request.max(1)) {
             let made = monitor(live, config, points, &round.items, *id, batch).await?;
             let made = batch.iter().zip(made);
-            findings.monitored.extend(made.filter_map(|(index, (id, _))| Some((*index, id?))));
+            let made = made.filter_map(|(index, (id, filtered))| Some((*index, id?, filtered)));
+            findings.monitored.extend(made);
         }
     }
     Ok(findings)

@@ -92,7 +92,7 @@ impl Rounds {
         for (index, _) in &findings.vanished {
             self.items[*index].monitored = None;
         }
-        for (index, id) in &findings.monitored {
+        for (index, id, _) in &findings.monitored {
             self.items[*index].monitored = Some(*id);
         }
     }

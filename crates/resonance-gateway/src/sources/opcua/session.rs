@@ -18,12 +18,12 @@ use super::failure::Failure;
 use super::publish::receive;
 use super::requests::Live;
 use super::rounds::Rounds;
-use super::subscriptions::{Layout, subscribe};
+use super::subscriptions::{Layout, is_filter_problem, subscribe};
 use super::unpack::Unpacker;
 use crate::hub::ingest::BlockSender;
 use crate::sources::backoff::{Backoff, STEADY, random};
 use crate::sources::contact::Contact;
-use crate::sources::{Link, Source, SourceError, Stop, told};
+use crate::sources::{Deadband, Link, Source, SourceError, Stop, told};
 use crate::status::Connection;
 
 /// Connections that handed nothing over before their session is given up for a new one.
@@ -238,8 +238,10 @@ impl Reader {
         let layout = subscribed.map_err(failed("subscribing"))?;
         let now = self.link.clock.now();
         for index in 0..layout.items.len() {
-            if layout.items[index].monitored.is_none() {
-                self.unknown(index, layout.items[index].refused, now, out).await;
+            let refused = layout.items[index].refused;
+            match layout.items[index].monitored {
+                None => self.unknown(index, refused, now, out).await,
+                Some(_) => self.unfiltered(index, refused, now),
             }
         }
         Ok(layout)
@@ -281,6 +283,29 @@ impl Reader {
         self.unpacker.outlet.without_value(index, status, now, out).await;
     }
 
+    /// A point is monitored; the machine may have refused to filter it.
+    fn unfiltered(&mut self, index: usize, status: StatusCode, now: Timestamp) {
+        if !is_filter_problem(status) {
+            return;
+        }
+        self.link.counters.unfiltered.add(1);
+        let deadband = self.link.points.get(index).and_then(|point| point.deadband);
+        self.unpacker.outlet.tell(Code::PointUnfiltered, index, now, || {
+            let (asked, remedy) = match deadband {
+                Some(Deadband::Percent(share)) => (
+                    format!("a deadband of {share} percent"),
+                    "it may know no EURange of the node: write deadband, in the unit, instead of \
+                     deadband_percent",
+                ),
+                _ => ("a deadband".into(), "take it away"),
+            };
+            let text = format!(
+                "the machine refuses {asked} ({status}), so every change is read; {remedy}"
+            );
+            (text, Value::Empty)
+        });
+    }
+
     /// What is looked after besides the values while a session lasts.
     pub(super) fn rounds(&self, live: &Arc<Live>, layout: &Layout) -> Rounds {
         let link = self.link.clone();
@@ -300,8 +325,9 @@ impl Reader {
             layout.items[index].monitored = None;
             self.unknown(index, status, now, out).await;
         }
-        for (index, id) in findings.monitored {
+        for (index, id, filtered) in findings.monitored {
             layout.items[index].monitored = Some(id);
+            self.unfiltered(index, filtered, now);
             self.unpacker.outlet.forget(Code::PointUnknown, index);
         }
     }

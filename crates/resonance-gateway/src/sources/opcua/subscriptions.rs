@@ -15,7 +15,7 @@ use resonance_plant::Timestamp;
 use super::config::{OpcUaConfig, TimeFrom};
 use super::requests::Live;
 use super::sequence::Sequence;
-use crate::sources::SourcePoint;
+use crate::sources::{Deadband, SourcePoint};
 
 /// Notifications in one message: sixteen blocks.
 const NOTIFICATIONS_MAX: u32 = 16 * 1024;
@@ -60,7 +60,7 @@ pub(super) struct Item {
     pub(super) subscription: usize,
     /// The machine's number for it; `None`: not monitored.
     pub(super) monitored: Option<u32>,
-    /// Why it is not monitored.
+    /// Why it is not monitored; where it is: why the machine does not filter it.
     pub(super) refused: StatusCode,
 }
 
@@ -123,7 +123,7 @@ fn patience(configured: Duration, keep_alive_ms: f64) -> Duration {
 }
 
 /// Creates the monitored items of some points in one subscription; says for each the machine's
-/// number, or why not.
+/// number, or why not; and of those it does not filter as asked, the number and why not.
 pub(super) async fn monitor(
     live: &Live,
     config: &OpcUaConfig,
@@ -140,10 +140,9 @@ pub(super) async fn monitor(
         .collect();
     if !unfiltered.is_empty() {
         let again: Vec<usize> = unfiltered.iter().map(|at| indices[*at]).collect();
-        tracing::warn!(points = again.len(), "the machine takes no deadband; all values are read");
         let results = create(live, config, points, items, subscription, &again, false).await?;
-        for (at, result) in unfiltered.into_iter().zip(results) {
-            made[at] = result;
+        for (at, (id, status)) in unfiltered.into_iter().zip(results) {
+            made[at] = (id, if id.is_some() { made[at].1 } else { status });
         }
     }
     Ok(made)
@@ -191,11 +190,7 @@ fn request(
     filtered: bool,
 ) -> MonitoredItemCreateRequest {
     let filter = match point.deadband {
-        Some(deadband) if filtered => ExtensionObject::from_message(DataChangeFilter {
-            trigger: DataChangeTrigger::StatusValue,
-            deadband_type: DeadbandType::Absolute as u32,
-            deadband_value: deadband,
-        }),
+        Some(deadband) if filtered => ExtensionObject::from_message(only_changes_of(deadband)),
         _ => ExtensionObject::null(),
     };
     MonitoredItemCreateRequest {
@@ -215,7 +210,19 @@ fn request(
     }
 }
 
-fn is_filter_problem(status: StatusCode) -> bool {
+fn only_changes_of(deadband: Deadband) -> DataChangeFilter {
+    let (deadband_type, deadband_value) = match deadband {
+        Deadband::Absolute(width) => (DeadbandType::Absolute, width),
+        Deadband::Percent(share) => (DeadbandType::Percent, share),
+    };
+    DataChangeFilter {
+        trigger: DataChangeTrigger::StatusValue,
+        deadband_type: deadband_type as u32,
+        deadband_value,
+    }
+}
+
+pub(super) fn is_filter_problem(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::BadFilterNotAllowed

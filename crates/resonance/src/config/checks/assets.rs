@@ -137,7 +137,7 @@ fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
         _ => None,
     };
     if let Some((who, remedy)) = unasked {
-        for key in ["deadband", "sampling_ms"] {
+        for key in ["deadband", "deadband_percent", "sampling_ms"] {
             if let Some(set) = point.get(key) {
                 let message = format!("{who} cannot be asked for `{key}`");
                 check.error(Mistake::Contradiction, &set.place, message, remedy);
@@ -218,6 +218,7 @@ fn only_for_its_type(check: &mut Check<'_, '_>, point: &Node<'_>, data_type: Dat
         ("quantity", numbers, "numbers"),
         ("range", numbers, "numbers"),
         ("deadband", number, "single numbers"),
+        ("deadband_percent", number, "single numbers"),
         ("labels", whole || data_type == DataType::Boolean, "whole numbers and booleans"),
     ] {
         if let (false, Some(value)) = (fits, point.get(key)) {
@@ -275,5 +276,15 @@ fn deadband(check: &mut Check<'_, '_>, point: &Node<'_>) {
     {
         let remedy = "write how large a change must be to be reported, or leave it out";
         check.error(Mistake::OutOfBounds, &deadband.place, "a deadband is not negative", remedy);
+    }
+    let Some(percent) = point.get("deadband_percent") else { return };
+    if percent.number().is_some_and(|share| !(0.0..=100.0).contains(&share)) {
+        let remedy = "write a share of the machine's range, 0 to 100";
+        let message = "a deadband in percent is between 0 and 100";
+        check.error(Mistake::OutOfBounds, &percent.place, message, remedy);
+    }
+    if point.get("deadband").is_some() {
+        let message = "`deadband` and `deadband_percent` say the same in two ways";
+        check.error(Mistake::Contradiction, &percent.place, message, "keep one of the two");
     }
 }

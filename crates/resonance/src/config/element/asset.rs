@@ -90,6 +90,10 @@ pub(crate) struct Point {
     /// Changes smaller than this, in the unit, are not reported.
     #[serde(default)]
     pub(crate) deadband: Option<f64>,
+    /// Changes smaller than this share of the range that the machine gives the point (EURange of
+    /// OPC UA), percent, are not reported. Instead of `deadband`.
+    #[serde(default)]
+    pub(crate) deadband_percent: Option<f64>,
     /// The oldest a value may be to count as current, milliseconds. Only for points that are
     /// reported cyclically: by exception, an unchanged value stays current.
     #[serde(default)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resonance_gateway::sources::SourcePoint;
+use resonance_gateway::sources::{Deadband, SourcePoint};
 use resonance_plant::{
     Asset, AssetId, DataType, ElementType, Interpolation, Point, PointIndex, Qualifier, Range,
 };
@@ -48,7 +48,7 @@ impl Resolver<'_, '_> {
                         data_type: point.data_type,
                         labels: Arc::clone(&labels),
                         sampling_ms: point.sampling_ms,
-                        deadband: point.deadband,
+                        deadband: deadband_of(point),
                     });
                 }
             }
@@ -95,6 +95,11 @@ impl Resolver<'_, '_> {
         self.plant.points.push(point);
         Some(index)
     }
+}
+
+fn deadband_of(point: &element::Point) -> Option<Deadband> {
+    let percent = point.deadband_percent.map(Deadband::Percent);
+    point.deadband.map(Deadband::Absolute).or(percent)
 }
 
 fn point_of(asset: usize, point: &element::Point) -> Point {

@@ -127,6 +127,10 @@ fn points() {
     check("\"int32\"", "\"string\"", M::Contradiction, labels, None);
     check(labels, &format!("{labels}\nunit = \"C62\""), M::Contradiction, labels, None);
     check(labels, &format!("{labels}\ndeadband = -1"), M::OutOfBounds, "-1", None);
+    let percent = format!("{labels}\ndeadband_percent = 101");
+    check(labels, &percent, M::OutOfBounds, "101", None);
+    let both = format!("{labels}\ndeadband = 1\ndeadband_percent = 2");
+    check(labels, &both, M::Contradiction, "2", None);
     check(labels, &format!("{labels}\nmax_age_ms = 0"), M::OutOfBounds, "0", None);
     let three = "type = \"boolean\"\nlabels = [\"a\", \"b\", \"c\"]";
     let text = SOUND.replace(&format!("type = \"int32\"\nlabels = {labels}"), three);

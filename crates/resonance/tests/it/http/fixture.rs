@@ -246,6 +246,7 @@ fn source() -> SourceStatus {
         sequence_gaps: 0,
         overflows: 0,
         refused: 0,
+        unfiltered: 0,
         times_replaced: 0,
         reconnects: 1,
         clock_offset_us: -1_500,

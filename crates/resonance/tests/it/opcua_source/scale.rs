@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use resonance_gateway::hub::ingest::GapReason;
-use resonance_gateway::sources::SourcePoint;
+use resonance_gateway::sources::{Deadband, SourcePoint};
 use resonance_plant::{Code, DataType, PointIndex, Status, Value};
 use resonance_simulate::load::{LoadOptions, start_load};
 use serde_json::json;
@@ -78,7 +78,7 @@ async fn changes_within_the_deadband_are_not_reported() {
     let declared = [("Load", DataType::Float64), ("Name", DataType::String)];
     let with_deadband: Arc<[SourcePoint]> = points(&declared)
         .iter()
-        .map(|point| SourcePoint { deadband: Some(0.5), ..point.clone() })
+        .map(|point| SourcePoint { deadband: Some(Deadband::Absolute(0.5)), ..point.clone() })
         .collect();
     let mut source = Running::start(config(&machine.url(), ""), with_deadband);
     source.value(0, Value::Float(1.0)).await;
@@ -92,4 +92,45 @@ async fn changes_within_the_deadband_are_not_reported() {
     assert_eq!(reported, [Value::Float(1.0), Value::Float(2.0)]);
     let good = source.observed(0).all(|(.., status)| status == Status::GOOD);
     assert!(good);
+}
+
+#[tokio::test]
+async fn a_deadband_in_percent_is_of_the_machines_range_and_told_where_it_has_none() {
+    let test = "a_deadband_in_percent_is_of_the_machines_range_and_told_where_it_has_none";
+    let Some(mut machine) = Machine::start(test, &[], &[]) else { return };
+    let add = |node: &str, range| json!({"op": "add", "node": node, "value": 1.0, "range": range});
+    machine.peer.tell(add("Load", json!([-100, 100])));
+    machine.peer.tell(add("Flow", json!(null)));
+    let declared = [("Load", DataType::Float64), ("Flow", DataType::Float64)];
+    let in_percent: Arc<[SourcePoint]> = points(&declared)
+        .iter()
+        .map(|point| SourcePoint { deadband: Some(Deadband::Percent(5.0)), ..point.clone() })
+        .collect();
+    let mut source = Running::start(config(&machine.url(), ""), in_percent);
+    source.value(0, Value::Float(1.0)).await;
+    source.value(1, Value::Float(1.0)).await;
+    // Five percent of 200 are 10.
+    for value in [8.0, -8.0, 1.0, 12.0, 3.0] {
+        machine.set("Load", json!({"value": value}));
+        machine.set("Flow", json!({"value": value}));
+    }
+    source.value(1, Value::Float(3.0)).await;
+    source.value(0, Value::Float(12.0)).await;
+    let reported = |source: &Running, point| -> Vec<Value> {
+        source.observed(point).map(|(value, ..)| value).collect()
+    };
+    let floats = |values: &[f64]| -> Vec<Value> {
+        values.iter().map(|value| Value::Float(*value)).collect()
+    };
+    assert_eq!(reported(&source, 1), floats(&[1.0, 8.0, -8.0, 1.0, 12.0, 3.0]), "it has no range");
+    let changes = reported(&source, 0);
+    assert_eq!(changes, floats(&[1.0, -8.0, 12.0]));
+    let told = source.event(Code::PointUnfiltered).await;
+    for part in
+        ["mill.flow", "5 percent", "BadDeadbandFilterInvalid", "instead of deadband_percent"]
+    {
+        assert!(told.message.contains(part), "{}", told.message);
+    }
+    assert_eq!(source.counters.unfiltered.value(), 1);
+    source.stop();
 }
