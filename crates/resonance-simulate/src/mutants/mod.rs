@@ -1,6 +1,7 @@
 //! Peers and networks that misbehave on purpose: what a source must survive.
 //!
-//! [`FaultyProxy`] stands between a client and a real server and cuts, stalls, delays or swallows;
+//! [`FaultyProxy`] stands between a client and a real server and cuts, stalls, delays, garbles or
+//! swallows;
 //! [`HangingServer`] is a server that never gets far.
 
 mod frames;

@@ -52,6 +52,8 @@ struct Shared {
     down_budget: AtomicU64,
     /// Publish responses yet to vanish.
     publish_to_drop: AtomicU64,
+    /// Bytes from server to client yet to be overwritten.
+    to_garble: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +110,7 @@ impl FaultyProxy {
             generation: Mutex::new(Generation::new()),
             down_budget: AtomicU64::new(UNLIMITED),
             publish_to_drop: AtomicU64::new(0),
+            to_garble: AtomicU64::new(0),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
         Ok(Self { addr, shared, task })
@@ -173,10 +176,17 @@ impl FaultyProxy {
         self.shared.publish_to_drop.store(responses, Ordering::Release);
     }
 
+    /// Overwrites the next so many bytes from server to client, counted over all connections. Over
+    /// OPC UA without encryption it begins with the next chunk.
+    pub fn garble(&self, bytes: u64) {
+        self.shared.to_garble.store(bytes, Ordering::Release);
+    }
+
     /// Ends every misbehaviour. Bytes that a stall held back now pass.
     pub fn resume(&self) {
         self.shared.down_budget.store(UNLIMITED, Ordering::Release);
         self.shared.publish_to_drop.store(0, Ordering::Release);
+        self.shared.to_garble.store(0, Ordering::Release);
         self.shared.faults.send_modify(|faults| {
             faults.stalled = false;
             faults.refusing = false;
@@ -295,6 +305,7 @@ async fn downward(
         passing.clear();
         chunks.filter(&buffer[..bytes], &mut passing, || take_publish(shared));
         let allowed = take_budget(shared, passing.len() as u64) as usize;
+        garble(shared, &mut passing[..allowed]);
         to.write_all(&passing[..allowed]).await?;
         shared.traffic.send_modify(|traffic| traffic.bytes_down += allowed as u64);
         if allowed < passing.len() && shared.faults.borrow().at_budget == AtBudget::Cut {
@@ -330,6 +341,17 @@ fn take_budget(shared: &Shared, wanted: u64) -> u64 {
         (left != UNLIMITED).then(|| left.saturating_sub(wanted))
     });
     before.map_or(wanted, |left| left.min(wanted))
+}
+
+/// What no protocol here begins anything with.
+const GARBAGE: u8 = 0xFF;
+
+fn garble(shared: &Shared, bytes: &mut [u8]) {
+    let count = bytes.len() as u64;
+    let left = |left: u64| (left > 0).then(|| left.saturating_sub(count));
+    let taken = shared.to_garble.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+    let garbled = bytes.len().min(taken.unwrap_or(0) as usize);
+    bytes[..garbled].fill(GARBAGE);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What only shows over real sockets and with foreign peers.
 
 mod chain;
+mod contract;
 mod grpc;
 mod http;
 mod mes;

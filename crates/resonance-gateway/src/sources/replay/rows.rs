@@ -24,6 +24,8 @@ pub(super) enum RowError {
 #[derive(Debug)]
 pub(super) struct Rows {
     reader: BufReader<File>,
+    /// The file's length when it was opened, bytes.
+    file_bytes: u64,
     separator: u8,
     line: u64,
     bytes: Vec<u8>,
@@ -34,6 +36,7 @@ pub(super) struct Rows {
 impl Rows {
     pub(super) fn open(path: &Path, separator: Separator) -> Result<Self, RowError> {
         let file = File::open(path).map_err(|error| RowError::File(error.to_string()))?;
+        let file_bytes = file.metadata().map_or(0, |file| file.len());
         let separator = match separator {
             Separator::Comma => b',',
             Separator::Semicolon => b';',
@@ -41,6 +44,7 @@ impl Rows {
         };
         let mut rows = Self {
             reader: BufReader::new(file),
+            file_bytes,
             separator,
             line: 0,
             bytes: Vec::new(),
@@ -95,9 +99,16 @@ impl Rows {
                 let text = format!("it is longer than {LINE_BYTES_MAX} bytes");
                 return Err(RowError::Row(self.line, text));
             }
+            if self.bytes.last() != Some(&b'\n') && self.was_cut() {
+                let text = "the file was cut off here while it was played".into();
+                return Err(RowError::Row(self.line, text));
+            }
             let line = self.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.bytes);
             if line.trim_ascii().is_empty() {
                 continue;
+            }
+            if line.iter().filter(|byte| **byte == b'"').count() % 2 != 0 {
+                return Err(RowError::Row(self.line, "a quote is not closed".into()));
             }
             let mut reader = csv::ReaderBuilder::new()
                 .delimiter(self.separator)
@@ -110,6 +121,12 @@ impl Rows {
                 _ => RowError::Row(self.line, error.to_string()),
             });
         }
+    }
+
+    /// Whether the file became shorter: what is left of its last row may read as another value.
+    fn was_cut(&self) -> bool {
+        let now = self.reader.get_ref().metadata();
+        now.is_ok_and(|file| file.len() < self.file_bytes)
     }
 
     fn skip_line(&mut self) -> Result<(), RowError> {

@@ -133,12 +133,12 @@ async fn observations_can_carry_the_recorded_time() {
 
 #[tokio::test(start_paused = true)]
 async fn rows_that_cannot_be_read_are_gaps_and_the_others_are_played() {
-    let mut text = b"time,load\n0,1\n1,2,3\nsoon,4\n2,\xff\n3,many\n1,6\n".to_vec();
+    let mut text = b"time,load\n0,1\n1,2,3\nsoon,4\n2,\xff\n2,\"\n3,many\n1,6\n".to_vec();
     text.extend(b"4,".iter().chain([b'9'; 2 << 20].iter()).chain(b"\n5,7\n"));
     let played = play(&text, "time_column = 'time'\nperiod_ms = 100", 60).await;
     // A time that goes back is followed by the usual period.
     assert_eq!(played.of(0), floats(&[(1.0, 0), (6.0, 3_100), (7.0, 7_100)]));
-    assert_eq!(played.gaps, [GapReason::Unreadable; 4]);
+    assert_eq!(played.gaps, [GapReason::Unreadable; 5]);
     let mismatch = Status::BAD_TYPE_MISMATCH;
     assert!(
         played

@@ -104,3 +104,14 @@ async fn a_delay_is_paid_in_both_directions() {
     assert_eq!(exchange(&mut client).await.unwrap(), TEXT);
     assert!(before.elapsed() >= Duration::from_millis(40));
 }
+
+#[tokio::test]
+async fn garbage_takes_the_place_of_so_many_bytes() {
+    let proxy = FaultyProxy::start(echo().await).await.unwrap();
+    let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
+    assert_eq!(exchange(&mut client).await.unwrap(), TEXT);
+    proxy.garble(5);
+    let answer = exchange(&mut client).await.unwrap();
+    assert_eq!(answer, [&[0xFF; 5], &TEXT[5..]].concat());
+    assert_eq!(exchange(&mut client).await.unwrap(), TEXT);
+}

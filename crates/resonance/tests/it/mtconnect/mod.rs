@@ -16,7 +16,7 @@ use resonance_wire::mtconnect::Version;
 use crate::opcua_source::harness::Running;
 
 /// Points by data item, with what they declare.
-fn points(points: &[(&str, DataType)]) -> Arc<[SourcePoint]> {
+pub fn points(points: &[(&str, DataType)]) -> Arc<[SourcePoint]> {
     let numbered = points.iter().zip(0_u32..);
     numbered
         .map(|((id, data_type), index)| SourcePoint {

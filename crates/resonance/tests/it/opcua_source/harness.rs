@@ -106,7 +106,8 @@ impl Running {
         Self { said: Vec::new(), counters, events, receiver, stop, thread: Some(thread) }
     }
 
-    fn drain(&mut self) {
+    /// Takes what it said since.
+    pub fn drain(&mut self) {
         while let Some(message) = self.receiver.receive() {
             match message {
                 Message::Gap(gap) => self.said.push(Said::Missing(gap)),

@@ -4,6 +4,6 @@ mod faults;
 pub mod harness;
 mod losses;
 mod resume;
-mod scale;
+pub mod scale;
 mod security;
 mod values;

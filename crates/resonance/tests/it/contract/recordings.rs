@@ -1,0 +1,167 @@
+//! Recordings that are played as machines. A file cannot be cut off or stall as a connection does;
+//! each fault here is what is like it: the file loses its end while it is played, is slow by its own
+//! times, is away, is larger than anyone takes, has rows that are none, is replaced.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use resonance_gateway::hub::ingest::{BLOCKS_IN_FLIGHT, GapReason, SessionState};
+use resonance_gateway::plan::SourceKind;
+use resonance_plant::{BLOCK_CAPACITY, Code, DataType, Value};
+
+use super::sources::start;
+use super::{Fault, ledger};
+use crate::opcua_source::harness::Running;
+
+/// How a recording is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Recording {
+    Csv,
+}
+
+impl Recording {
+    /// Writes a file of one column that counts over a range.
+    fn write(self, folder: &Path, name: &str, counts: std::ops::RangeInclusive<u64>) -> PathBuf {
+        match self {
+            Self::Csv => {
+                let rows: String = counts.map(|count| format!("{count}\n")).collect();
+                let file = folder.join(format!("{name}.csv"));
+                std::fs::write(&file, format!("count\n{rows}")).unwrap();
+                file
+            }
+        }
+    }
+
+    /// A row of what is no row, and how many rows are lost by it.
+    fn garbage(self, file: &Path) -> u64 {
+        match self {
+            Self::Csv => {
+                let text = std::fs::read_to_string(file).unwrap();
+                let mut rows: Vec<&[u8]> = text.split_inclusive('\n').map(str::as_bytes).collect();
+                rows[100] = b"\xff\xfe\x00 what?\n";
+                rows[200] = b"1,2,3\n";
+                rows[300] = b"\"\n";
+                let garbage = vec![0xff; 3 << 20];
+                rows[400] = &garbage;
+                std::fs::write(file, rows.concat()).unwrap();
+                // The last of them takes the row after it along: it had no end.
+                5
+            }
+        }
+    }
+}
+
+fn play(file: &Path, more: &str) -> Running {
+    let text = format!("file = '{}'\nperiod_ms = 1\n{more}", file.display());
+    let kind = SourceKind::Replay(toml::from_str(&text).unwrap());
+    start(kind, crate::mtconnect::points(&[("count", DataType::Float64)]))
+}
+
+pub(super) async fn holds(_test: &str, recording: Recording, fault: Fault) {
+    let folder = tempfile::tempdir().unwrap();
+    let other = recording.write(folder.path(), "other", 1..=500);
+    let mut other = play(&other, "");
+    match fault {
+        Fault::Cut => cut(recording, folder.path()).await,
+        Fault::Slow => slow(recording, folder.path()).await,
+        Fault::Stall => away(recording, folder.path()).await,
+        Fault::Flood => flooded(recording, folder.path()).await,
+        Fault::Garbage => garbage(recording, folder.path()).await,
+        Fault::Restart => replaced(recording, folder.path()).await,
+    }
+    other.session(SessionState::Lost).await;
+    assert_eq!(ledger::check(&other, 500), 0, "another recording is played whole");
+    other.stop();
+}
+
+/// The end of a recording: values are no machine's any more.
+async fn ended(source: &mut Running, says: &str) {
+    source.session(SessionState::Lost).await;
+    let told = source.event(Code::SourceDisconnected).await;
+    assert!(told.message.contains(says), "{}", told.message);
+}
+
+async fn cut(recording: Recording, folder: &Path) {
+    let file = recording.write(folder, "run", 1..=6_000);
+    let mut source = play(&file, "speed = 4.0");
+    source.value(0, Value::Float(100.0)).await;
+    match recording {
+        Recording::Csv => {
+            // In the middle of 4321, which would else be read as 43.
+            let text = std::fs::read_to_string(&file).unwrap();
+            let at = text.find("4321").unwrap() as u64 + 2;
+            std::fs::File::options().write(true).open(&file).unwrap().set_len(at).unwrap();
+            ended(&mut source, "4320 rows were played").await;
+            assert_eq!(source.gap().await.reason, GapReason::Unreadable);
+            ledger::check(&source, 4_320);
+        }
+    }
+    source.stop();
+}
+
+async fn slow(recording: Recording, folder: &Path) {
+    let file = recording.write(folder, "run", 1..=50);
+    let began = Instant::now();
+    let mut source = play(&file, "speed = 0.05");
+    ended(&mut source, "50 rows were played").await;
+    assert!(began.elapsed() >= Duration::from_millis(49 * 20), "{:?}", began.elapsed());
+    assert_eq!(ledger::check(&source, 50), 0);
+    source.stop();
+}
+
+async fn away(recording: Recording, folder: &Path) {
+    let file = recording.write(folder, "run", 1..=200);
+    let mut source = play(&file, "repeat = true");
+    source.value(0, Value::Float(100.0)).await;
+    std::fs::remove_file(&file).unwrap();
+    let told = source.event(Code::SourceRefused).await;
+    assert!(told.message.contains("trying again"), "{}", told.message);
+    recording.write(folder, "run", 201..=600);
+    source.value(0, Value::Float(600.0)).await;
+    let before: Vec<_> = source.observed(0).take(600).map(|(value, ..)| value).collect();
+    assert_eq!(before, (1..=600).map(|n| Value::Float(n as f64)).collect::<Vec<_>>());
+    assert_eq!(source.counters.reconnects.value(), 1);
+    source.stop();
+}
+
+async fn flooded(recording: Recording, folder: &Path) {
+    let most = (BLOCKS_IN_FLIGHT * BLOCK_CAPACITY) as u64;
+    let file = recording.write(folder, "run", 1..=most + 50_000);
+    let mut source = play(&file, "speed = 1000000.0");
+    let (began, mut held) = (Instant::now(), (0, Instant::now()));
+    while held.0 == 0 || held.1.elapsed() < Duration::from_millis(500) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = source.counters.observations.value();
+        if now != held.0 {
+            held = (now, Instant::now());
+        }
+        assert!(began.elapsed() < Duration::from_secs(40), "{now} are held");
+    }
+    assert!(held.0 <= most, "{} are held", held.0);
+    ended(&mut source, &format!("{} rows were played", most + 50_000)).await;
+    assert_eq!(ledger::check(&source, most + 50_000), 0, "it waited");
+    source.stop();
+}
+
+async fn garbage(recording: Recording, folder: &Path) {
+    let file = recording.write(folder, "run", 1..=1_000);
+    let lost = recording.garbage(&file);
+    let mut source = play(&file, "");
+    ended(&mut source, "rows were played").await;
+    assert_eq!(ledger::check(&source, 1_000), lost);
+    assert_eq!(source.gap().await.reason, GapReason::Unreadable);
+    source.stop();
+}
+
+async fn replaced(recording: Recording, folder: &Path) {
+    let file = recording.write(folder, "run", 1..=400);
+    let mut source = play(&file, "repeat = true");
+    source.value(0, Value::Float(100.0)).await;
+    let next = recording.write(folder, "next", 401..=800);
+    std::fs::rename(next, &file).unwrap();
+    source.value(0, Value::Float(800.0)).await;
+    let heard: Vec<_> = source.observed(0).take(800).map(|(value, ..)| value).collect();
+    assert_eq!(heard, (1..=800).map(|n| Value::Float(n as f64)).collect::<Vec<_>>());
+    assert_eq!((source.counters.gaps.value(), source.counters.reconnects.value()), (0, 0));
+    source.stop();
+}
