@@ -155,6 +155,8 @@ impl Deployment {
             self.face.go_on_from(&before.face);
         }
         self.sequence = self.sequence.max(before.sequence);
+        // What stands in its points turns stale, whoever gave it.
+        self.stale_at = before.stale_at;
         if !unchanged {
             return;
         }

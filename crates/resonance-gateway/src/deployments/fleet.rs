@@ -1,11 +1,13 @@
 //! All deployments, on the hub's thread: who is due, which rows go together, what is published.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_plant::result::FallbackUsed;
 use resonance_plant::{
-    Clock, Code, Event, EventSink, ModelUsed, OutputValue, ResultRecord, Status, Timestamp, Value,
+    Clock, Code, Event, EventSink, ModelUsed, OutputValue, PointIndex, ResultRecord, Status,
+    Timestamp, Value,
 };
 
 use super::deployment::{Deployment, Readiness};
@@ -83,26 +85,26 @@ impl Fleet {
         &mut self,
         mut before: Self,
         hub: &mut Hub,
-        unchanged: &[Arc<str>],
+        unchanged: &HashSet<Arc<str>>,
     ) -> Vec<(Arc<str>, u64)> {
         before.take_marks(hub);
         self.recorder.clone_from(&before.recorder);
-        let now = self.clock.now();
-        let mut ended = Vec::new();
-        for at in 0..before.members.len() {
-            let id = before.members.get(at).map(|member| Arc::clone(&member.deployment.face.id));
-            let Some(id) = id else { continue };
-            let mut members = self.members.iter_mut().map(|member| &mut member.deployment);
-            let Some(next) = members.find(|next| next.face.id == id) else {
-                before.withdraw(at, Status::BAD_OUT_OF_SERVICE, hub, now);
-                ended.extend(before.members.get(at).map(|member| (id, member.deployment.sequence)));
-                continue;
-            };
-            if let Some(member) = before.members.get(at) {
-                next.go_on_from(&member.deployment, unchanged.contains(&id));
+        let mut ending: HashMap<_, _> =
+            before.deployments().map(|d| &d.face.id).cloned().zip(0..).collect();
+        for member in &mut self.members {
+            let next = &mut member.deployment;
+            let at = ending.remove(&next.face.id);
+            if let Some(earlier) = at.and_then(|at: usize| before.members.get(at)) {
+                let is_unchanged = unchanged.contains(&next.face.id);
+                next.go_on_from(&earlier.deployment, is_unchanged);
             }
         }
-        ended
+        let now = self.clock.now();
+        let end = |(id, at)| {
+            before.withdraw(at, Status::BAD_OUT_OF_SERVICE, hub, now);
+            (id, before.members.get(at).map_or(0, |member| member.deployment.sequence))
+        };
+        ending.into_iter().map(end).collect()
     }
 
     /// Takes note of what the hub observed, infers for all that are due, and publishes. Returns
@@ -433,14 +435,14 @@ impl Fleet {
             return;
         };
         let held_status = Status::UNCERTAIN_LAST_USABLE_VALUE;
-        let outputs: Vec<OutputValue> = last
-            .outputs
-            .iter()
-            .map(|output| OutputValue {
-                status: output.status.worst(held_status),
-                ..output.clone()
-            })
-            .collect();
+        // The points as they are numbered now; the record may be from an earlier plan.
+        let points = deployment.slots.points().iter();
+        let held = |(output, point): (&OutputValue, &PointIndex)| OutputValue {
+            point: Some(*point),
+            status: output.status.worst(held_status),
+            ..output.clone()
+        };
+        let outputs: Vec<OutputValue> = last.outputs.iter().zip(points).map(held).collect();
         let model =
             Arc::new(ModelUsed { fallback: Some(FallbackUsed::HoldLast), ..(*last.model).clone() });
         deployment.sequence += 1;

@@ -1,5 +1,7 @@
 //! The hub itself: takes what sources say, keeps last values and rings, marks who is concerned.
 
+mod succession;
+
 use std::sync::Arc;
 
 use resonance_plant::{
@@ -11,6 +13,8 @@ use super::ring::Ring;
 use crate::deployments::window::Input;
 use crate::recording::Recorder;
 use crate::status::{Counter, HubStatus, SourceCounters};
+
+pub use succession::{Entry, Renumbering};
 
 /// Messages of one source taken in one turn, so that a busy one does not starve the others.
 const MESSAGES_PER_TURN: usize = 64;
@@ -56,6 +60,8 @@ pub struct Inlet {
     /// Where the measured offset of the machine's clock is; `None` where observations carry the
     /// time of receipt.
     offset: Option<Arc<SourceCounters>>,
+    /// Its source is about to stop, and its machine is lost once it has.
+    is_leaving: bool,
 }
 
 impl Inlet {
@@ -67,21 +73,12 @@ impl Inlet {
     ) -> Self {
         let marked = Vec::with_capacity(points.len());
         let session = SessionState::Lost;
-        Self { receiver, points, renumbered: None, session, marked, offset }
+        Self { receiver, points, renumbered: None, session, marked, offset, is_leaving: false }
     }
 
-    /// The same way in under a plan that numbers the points `points`, in the same order.
-    fn renumber(&mut self, points: Arc<[PointIndex]>, to: &Renumbering) {
-        if points != self.points {
-            let next = |point: PointIndex| to.of(point).unwrap_or(PointIndex(NONE));
-            let renumbered = match &self.renumbered {
-                Some(earlier) => earlier.iter().map(|point| next(*point)).collect(),
-                None => (0..to.0.len() as u32).map(|number| next(PointIndex(number))).collect(),
-            };
-            self.renumbered = Some(renumbered);
-        }
-        self.points = points;
-        self.marked.retain_mut(|(point, ..)| to.of(*point).map(|new| *point = new).is_some());
+    /// Whether the source stopped, all that it sent was taken, and its machine still counts as there.
+    fn has_left(&self) -> bool {
+        self.is_leaving && self.session != SessionState::Lost && self.receiver.is_over()
     }
 
     /// The point that the source means.
@@ -93,36 +90,6 @@ impl Inlet {
             Some(points) => points.get(number.0 as usize).copied().unwrap_or(PointIndex(NONE)),
         }
     }
-}
-
-/// By the number of a point under one plan, its number under the next; `None`: it is no more, or
-/// means something else.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Renumbering(pub Vec<Option<PointIndex>>);
-
-impl Renumbering {
-    /// The number under the next plan.
-    pub fn of(&self, point: PointIndex) -> Option<PointIndex> {
-        self.0.get(point.0 as usize).copied().flatten()
-    }
-
-    /// Whether the next plan has as many points, each under the same number.
-    pub fn is_identity(&self, points: usize) -> bool {
-        let stays =
-            |(old, new): (usize, &Option<PointIndex>)| new.is_some_and(|new| new.0 as usize == old);
-        self.0.len() == points && self.0.iter().enumerate().all(stays)
-    }
-}
-
-/// How a source comes into a hub.
-#[derive(Debug)]
-pub enum Entry {
-    /// It is new.
-    New(Inlet),
-    /// It runs on: the place of its inlet under the plan before, and its points under this one.
-    Kept(usize, Arc<[PointIndex]>),
-    /// It is about to stop; what it still sends is taken.
-    Leaving(usize),
 }
 
 /// Who needs what: for every point its ring's size and the deployments that listen to it.
@@ -245,54 +212,6 @@ impl Hub {
         Self { recorder, ..self }
     }
 
-    /// The hub of the next plan, which goes on where this one is: last values, pasts and ways in
-    /// of what stays. What sources sent and was not taken yet is taken by it.
-    #[must_use]
-    pub fn succeeded_by(
-        self,
-        plant: Arc<Plant>,
-        values: Arc<LastValues>,
-        entries: Vec<Entry>,
-        interest: &Interest,
-        deployments: usize,
-        to: &Renumbering,
-    ) -> Self {
-        let mut before: Vec<_> = self.inlets.into_iter().map(Some).collect();
-        let inlets = entries.into_iter().filter_map(|entry| {
-            let (at, points) = match entry {
-                Entry::New(inlet) => return Some(inlet),
-                Entry::Kept(at, points) => (at, Some(points)),
-                Entry::Leaving(at) => (at, None),
-            };
-            let mut inlet = before.get_mut(at).and_then(Option::take)?;
-            let left = || inlet.points.iter().filter_map(|point| to.of(*point)).collect();
-            let points = points.unwrap_or_else(left);
-            inlet.renumber(points, to);
-            Some(inlet)
-        });
-        let inlets = inlets.collect();
-        let recorder = self.recorder.as_ref().map(|recorder| recorder.on(&plant));
-        let hub = Self::new(plant, values, inlets, interest, deployments, self.counters);
-        let mut hub = hub.recorded(recorder);
-        for (number, new) in to.0.iter().enumerate() {
-            let (Some(new), old) = (new, PointIndex(number as u32)) else { continue };
-            if !Arc::ptr_eq(&hub.values, &self.values) {
-                hub.values.copy(*new, &self.values, old);
-            }
-            let ring_before = self.ring_of.get(number).and_then(|at| self.rings.get(*at as usize));
-            let at = hub.ring_of.get(new.0 as usize).copied().unwrap_or(NONE);
-            if let (Some(before), Some(ring)) = (ring_before, hub.rings.get_mut(at as usize)) {
-                ring.go_on_from(before);
-            }
-        }
-        for inlet in &mut hub.inlets {
-            for (point, _, version) in &mut inlet.marked {
-                *version = hub.values.version(*point);
-            }
-        }
-        hub
-    }
-
     /// Takes what sources sent, within bounds. Returns whether there was anything.
     pub fn take(&mut self) -> bool {
         self.next_turn();
@@ -306,6 +225,9 @@ impl Hub {
                 };
                 any = true;
                 self.take_message(at, message);
+            }
+            if self.inlets.get(at).is_some_and(Inlet::has_left) {
+                self.take_session(at, SessionState::Lost);
             }
         }
         any

@@ -1,4 +1,5 @@
-//! From a connector's thread to the hub's: one single-producer ring a source, of pooled blocks.
+//! From a connector's thread to the hub's: one single-producer ring a source, of blocks that are used
+//! again and again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -74,6 +75,8 @@ const NOTES_IN_FLIGHT: usize = 64;
 pub struct BlockSender {
     messages: rtrb::Producer<Message>,
     pool: rtrb::Consumer<Box<Block>>,
+    /// Blocks made so far: as many as ever were under way at once.
+    made: usize,
     sequence: u64,
     shared: Arc<Shared>,
     /// A gap that found the ring full, kept and widened until it fits.
@@ -118,16 +121,13 @@ impl Waker {
 /// A ring between one source and the hub.
 pub fn channel(waker: Waker) -> (BlockSender, BlockReceiver) {
     let (messages_in, messages_out) = rtrb::RingBuffer::new(BLOCKS_IN_FLIGHT + NOTES_IN_FLIGHT);
-    let (mut pool_in, pool_out) = rtrb::RingBuffer::new(BLOCKS_IN_FLIGHT);
-    for _ in 0..BLOCKS_IN_FLIGHT {
-        // The pool was made for exactly this many.
-        let _ = pool_in.push(Box::new(Block::new()));
-    }
+    let (pool_in, pool_out) = rtrb::RingBuffer::new(BLOCKS_IN_FLIGHT);
     let shared = Arc::new(Shared { returned: Notify::new(), notes: AtomicUsize::new(0), waker });
     (
         BlockSender {
             messages: messages_in,
             pool: pool_out,
+            made: 0,
             sequence: 0,
             shared: Arc::clone(&shared),
             pending: None,
@@ -139,12 +139,16 @@ pub fn channel(waker: Waker) -> (BlockSender, BlockReceiver) {
 impl BlockSender {
     /// An empty block, or `None` while all are under way.
     pub fn take(&mut self) -> Option<Box<Block>> {
-        self.pool.pop().ok()
+        self.pool.pop().ok().or_else(|| {
+            let may_be_made = self.made < BLOCKS_IN_FLIGHT;
+            self.made += usize::from(may_be_made);
+            may_be_made.then(Box::default)
+        })
     }
 
     /// Blocks that could be taken now.
     pub fn available(&self) -> usize {
-        self.pool.slots()
+        self.pool.slots() + (BLOCKS_IN_FLIGHT - self.made)
     }
 
     /// Waits until at least `blocks` blocks could be taken.
@@ -152,7 +156,7 @@ impl BlockSender {
         let wanted = blocks.min(BLOCKS_IN_FLIGHT / 2);
         loop {
             let returned = self.shared.returned.notified();
-            if self.pool.slots() >= wanted {
+            if self.available() >= wanted {
                 return;
             }
             returned.await;
@@ -228,6 +232,12 @@ impl BlockReceiver {
     /// Whether no message waits.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Whether no message waits and none will come: the source's end is gone.
+    pub fn is_over(&self) -> bool {
+        // In this order: what was sent before the end went is seen.
+        self.messages.is_abandoned() && self.messages.is_empty()
     }
 
     /// Gives a block back to the pool.

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::error;
+use super::shared::{Place, Shared};
 use super::store::{self, SetAside};
 use super::when::{Chooser, When};
-use super::writer::{Place, Shared};
 use crate::traces;
 
 /// Bytes of payload in one batch, about.

@@ -19,6 +19,7 @@ mod cursor;
 mod error;
 mod losses;
 mod refused;
+mod shared;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -41,10 +42,11 @@ use crate::traces::Tracer;
 pub use cursor::{Cursor, Spooled};
 pub use error::SpoolError;
 pub use refused::{DeadLetter, DeadLetters, REFUSED_MAX, Selection};
+use shared::Shared;
 use store::Store;
 pub use when::{On, When};
 pub use writer::SpoolWriter;
-use writer::{Shared, Worker};
+use writer::Worker;
 
 /// The open spool. Closing it, or dropping it, writes what is queued and waits for that.
 #[derive(Debug)]
@@ -105,13 +107,12 @@ impl Spool {
         let _ = self.shared.tracer.set(tracer);
     }
 
-    /// From now on the spool is for exactly these sinks, as if opened for them. Blocks for as long
-    /// as it takes to write what is queued.
+    /// From now on the spool is for exactly these sinks, as if opened for them.
     ///
     /// # Errors
-    /// Where the file does not take it; the sinks are then those before.
-    pub fn arrange(&self, sinks: &[Arc<str>]) -> Result<(), SpoolError> {
-        self.writer.arrange(sinks.to_vec())
+    /// Where the file does not take it, or not in time; the sinks are then those before.
+    pub async fn arrange(&self, sinks: Vec<Arc<str>>) -> Result<(), SpoolError> {
+        self.writer.arrange(sinks).await
     }
 
     /// The highest sequence number of a deployment that gave results before: before this start, or

@@ -543,7 +543,7 @@ async fn sinks_come_and_go_while_results_flow() {
     mes.acknowledge(2);
 
     assert!(spool.cursor("scada", Arc::default()).is_err(), "it is not there yet");
-    spool.arrange(&["mes".into(), "scada".into()]).unwrap();
+    spool.arrange(vec!["mes".into(), "scada".into()]).await.unwrap();
     let (mut scada, _) = cursor(&spool, "scada");
     (4..=5).for_each(|n| spool.writer().offer(record("wear", n)));
     assert_eq!(sequences(&read(&mut scada, 2).await), [4, 5], "it begins at the present");
@@ -551,6 +551,6 @@ async fn sinks_come_and_go_while_results_flow() {
     scada.acknowledge(5);
     await_that("the place of mes holds", || spool.status().kept == 3);
 
-    spool.arrange(&["scada".into()]).unwrap();
+    spool.arrange(vec!["scada".into()]).await.unwrap();
     await_that("a sink that is gone holds nothing back", || spool.status().kept == 0);
 }

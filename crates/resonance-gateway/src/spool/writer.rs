@@ -1,23 +1,21 @@
 //! The thread that writes, and the bounded queue in front of it.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
-use resonance_plant::{Clock, Code, Event, EventSink, ResultRecord, Severity, Value};
-use tokio::sync::watch;
+use resonance_plant::{Code, Event, ResultRecord, Severity, Value};
+use tokio::sync::oneshot;
 
 use super::error::{self, SpoolError};
 use super::losses::{Losses, Reason};
 use super::refused::REFUSED_MAX;
-use super::store::{self, Opened, Row, SetAside, Store};
+use super::shared::{Place, Shared};
+use super::store::{self, Row, Store};
 use crate::plan::{DropPolicy, SpoolPlan};
-use crate::status::{Counter, SinkCounters, SpoolStatus};
-use crate::traces::{self, Tracer};
+use crate::traces;
 
 /// Results that may wait for the disk.
 pub const QUEUE_MAX: usize = 16_384;
@@ -34,6 +32,8 @@ const LINGER: Duration = Duration::from_millis(1);
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
 /// How long a disk that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long sinks wait for their places.
+const ARRANGE_MAX: Duration = Duration::from_secs(10);
 
 /// The deployments' end of the spool: never blocks.
 #[derive(Clone, Debug)]
@@ -51,14 +51,15 @@ impl SpoolWriter {
         }
     }
 
-    /// Has the worker keep places for exactly these sinks. Blocks until it does.
-    pub(super) fn arrange(&self, sinks: Vec<Arc<str>>) -> Result<(), SpoolError> {
-        let (done, arranged) = sync_channel(1);
+    /// Has the worker keep places for exactly these sinks.
+    pub(super) async fn arrange(&self, sinks: Vec<Arc<str>>) -> Result<(), SpoolError> {
+        let (done, arranged) = oneshot::channel();
         let path = &self.shared.path;
-        // A queue that has no more room, or a worker that ended, is told as what it is.
-        let gone = || SpoolError::Busy(path.clone());
-        self.queue.try_send(Message::Sinks(sinks, done)).map_err(|_| gone())?;
-        arranged.recv().map_err(|_| gone())?.map_err(|source| error::of(path, source))
+        // A queue that has no more room, or a worker that ended or that the disk holds up.
+        let busy = || SpoolError::Busy(path.clone());
+        self.queue.try_send(Message::Sinks(sinks, done)).map_err(|_| busy())?;
+        let arranged = tokio::time::timeout(ARRANGE_MAX, arranged).await;
+        arranged.map_err(|_| busy())?.map_err(|_| busy())?.map_err(|source| error::of(path, source))
     }
 
     /// Tells the worker to write what is queued and end.
@@ -74,115 +75,8 @@ impl SpoolWriter {
 enum Message {
     Result(Arc<ResultRecord>),
     /// From now on there are exactly these sinks.
-    Sinks(Vec<Arc<str>>, SyncSender<rusqlite::Result<()>>),
+    Sinks(Vec<Arc<str>>, oneshot::Sender<rusqlite::Result<()>>),
     Wake,
-}
-
-/// What the worker, the cursors and the status share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) path: PathBuf,
-    pub(super) age_max: Duration,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) events: Arc<dyn EventSink>,
-    sinks: RwLock<Arc<[Arc<Place>]>>,
-    /// The last sequence in the file.
-    pub(super) last: watch::Sender<u64>,
-    /// The first sequence in the file; one past the last where there is none.
-    pub(super) first: AtomicU64,
-    /// Counts the files: a damaged one is replaced.
-    pub(super) generation: AtomicU64,
-    /// Set by a reader that met damage.
-    pub(super) damaged: AtomicBool,
-    /// What sinks' systems refused for good, until it is kept. Bounded by what may be in flight.
-    pub(super) set_aside: Mutex<Vec<SetAside>>,
-    /// Set once results are traced.
-    pub(super) tracer: OnceLock<Tracer>,
-    bytes: AtomicU64,
-    written: Counter,
-    dropped: Counter,
-    unqueued: Counter,
-    closing: AtomicBool,
-}
-
-/// Where a sink is.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) id: Arc<str>,
-    /// The last sequence it acknowledged.
-    pub(super) acknowledged: AtomicU64,
-    /// The last sequence it read.
-    pub(super) taken: AtomicU64,
-    /// Set once the sink runs.
-    pub(super) counters: OnceLock<Arc<SinkCounters>>,
-}
-
-impl Place {
-    fn new(id: &Arc<str>, acknowledged: u64, first: u64) -> Arc<Self> {
-        Arc::new(Self {
-            id: Arc::clone(id),
-            acknowledged: AtomicU64::new(acknowledged),
-            taken: AtomicU64::new(acknowledged.max(first - 1)),
-            counters: OnceLock::new(),
-        })
-    }
-}
-
-impl Shared {
-    pub(super) fn new(
-        plan: &SpoolPlan,
-        sinks: &[Arc<str>],
-        opened: &Opened,
-        clock: Arc<dyn Clock>,
-        events: Arc<dyn EventSink>,
-    ) -> Self {
-        let first = opened.store.first;
-        let place = |(id, acknowledged): (&Arc<str>, &u64)| Place::new(id, *acknowledged, first);
-        Self {
-            path: plan.path.clone(),
-            age_max: plan.age_max,
-            clock,
-            events,
-            sinks: RwLock::new(sinks.iter().zip(&opened.acknowledged).map(place).collect()),
-            last: watch::channel(opened.store.next - 1).0,
-            first: AtomicU64::new(opened.store.first),
-            generation: AtomicU64::new(0),
-            damaged: AtomicBool::new(false),
-            set_aside: Mutex::default(),
-            tracer: OnceLock::new(),
-            bytes: AtomicU64::new(opened.store.bytes),
-            written: Counter::default(),
-            dropped: Counter::default(),
-            unqueued: Counter::default(),
-            closing: AtomicBool::new(false),
-        }
-    }
-
-    /// The places of all sinks, as they are now.
-    pub(super) fn sinks(&self) -> Arc<[Arc<Place>]> {
-        Arc::clone(&self.sinks.read())
-    }
-
-    pub(super) fn status(&self) -> SpoolStatus {
-        let last = *self.last.borrow();
-        SpoolStatus {
-            written: self.written.value(),
-            kept: (last + 1).saturating_sub(self.first.load(Ordering::Acquire)),
-            bytes: self.bytes.load(Ordering::Acquire),
-            dropped: self.dropped.value() + self.unqueued.value(),
-        }
-    }
-
-    /// How many results a sink has not acknowledged.
-    fn waiting(&self, place: &Place) -> u64 {
-        let before = self.first.load(Ordering::Acquire).saturating_sub(1);
-        let done = place.acknowledged.load(Ordering::Acquire).max(before);
-        self.last.borrow().saturating_sub(done)
-    }
-
-    fn closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
-    }
 }
 
 /// The writing thread.
@@ -290,11 +184,25 @@ impl Worker {
         match message {
             Message::Result(record) => self.encode(record),
             Message::Sinks(sinks, done) => {
-                // Nobody waits any more where the gateway ends in this moment.
-                let _ = done.try_send(self.arrange(&sinks));
+                self.arrange_for(&sinks, done);
                 0
             }
             Message::Wake => 0,
+        }
+    }
+
+    /// Keeps places for exactly these sinks, if whoever asked still waits when it is done.
+    fn arrange_for(&mut self, ids: &[Arc<str>], done: oneshot::Sender<rusqlite::Result<()>>) {
+        if done.is_closed() {
+            return;
+        }
+        let sinks = self.shared.sinks();
+        let before: Vec<_> = sinks.iter().map(|sink| Arc::clone(&sink.id)).collect();
+        let arranged = self.arrange(ids);
+        if done.send(arranged).is_err()
+            && let Err(error) = self.arrange(&before)
+        {
+            self.failed(Part::Housekeeping, &error);
         }
     }
 

@@ -1,8 +1,10 @@
 //! What differs between two plans, and whether a running gateway can go from one to the other.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use resonance_inference::Manifest;
 use resonance_plant::{Plant, Point, PointIndex};
 
 use crate::hub::core::Renumbering;
@@ -31,7 +33,8 @@ pub enum Step {
 pub struct Change {
     /// What happens to it.
     pub step: Step,
-    /// What it is: `source/cnc`, `deployment/wear`, `sink/mes`, `server/http`, `users`, `points`.
+    /// What it is: `source/cnc`, `model/tool-wear`, `deployment/wear`, `sink/mes`, `server/http`,
+    /// `users`, `points`.
     pub subject: String,
     /// What differs, and what that costs.
     pub detail: String,
@@ -44,7 +47,7 @@ pub struct Change {
 pub struct Changes {
     /// What does not stay as it is, in the order of the plan.
     pub changes: Vec<Change>,
-    /// Sources, deployments, sinks and servers that stay as they are.
+    /// Sources, models, deployments, sinks and servers that stay as they are.
     pub kept: usize,
     /// What only a restart changes; where there is any, nothing is changed.
     pub restart: Vec<String>,
@@ -57,28 +60,27 @@ impl Changes {
         let to = renumbering(&old.plant, &new.plant);
         changes.fixed(old, new);
         changes.points(old, new, &to);
-        let named = |id: &Arc<str>, kind| format!("{kind}/{id}");
+        changes.each((&old.sources, &new.sources), ("source", |source| &source.id), |old, new| {
+            (!same_source(old, new, &to))
+                .then(|| "connects anew: its settings or points differ".to_owned())
+        });
         changes.each(
-            (&old.sources, &new.sources),
-            |source| named(&source.id, "source"),
+            (&old.models, &new.models),
+            ("model", |model| &model.manifest.name),
             |old, new| {
-                (!same_source(old, new, &to))
-                    .then(|| "connects anew: its settings or points differ".to_owned())
+                let is_other = old.files.digest() != new.files.digest();
+                is_other.then(|| model_differs(&old.manifest, &new.manifest))
             },
         );
         changes.each(
             (&old.deployments, &new.deployments),
-            |deployment| named(&deployment.id, "deployment"),
+            ("deployment", |deployment| &deployment.id),
             |before, after| deployment_differs((old, before), (new, after), &to),
         );
-        changes.each(
-            (&old.sinks, &new.sinks),
-            |sink| named(&sink.id, "sink"),
-            |old, new| {
-                (old.kind != new.kind)
-                    .then(|| "connects anew, and goes on where it acknowledged last".to_owned())
-            },
-        );
+        changes.each((&old.sinks, &new.sinks), ("sink", |sink| &sink.id), |old, new| {
+            (old.kind != new.kind)
+                .then(|| "connects anew, and goes on where it acknowledged last".to_owned())
+        });
         changes.servers(old, new, &to);
         if old.users != new.users {
             changes.add(Step::Change, "users".into(), "who may do what".into());
@@ -126,21 +128,20 @@ impl Changes {
     fn each<T>(
         &mut self,
         (old, new): (&[T], &[T]),
-        subject: impl Fn(&T) -> String,
+        (kind, id): (&str, impl Fn(&T) -> &Arc<str>),
         differs: impl Fn(&T, &T) -> Option<String>,
     ) {
-        for gone in old {
-            let name = subject(gone);
-            if !new.iter().any(|next| subject(next) == name) {
-                self.add(Step::Stop, name, String::new());
-            }
+        let staying: HashSet<_> = new.iter().map(&id).collect();
+        for gone in old.iter().map(&id).filter(|id| !staying.contains(id)) {
+            self.add(Step::Stop, format!("{kind}/{gone}"), String::new());
         }
+        let before: HashMap<_, _> = old.iter().map(|before| (id(before), before)).collect();
         for next in new {
-            let name = subject(next);
-            match old.iter().find(|before| subject(before) == name) {
-                None => self.add(Step::Start, name, String::new()),
+            let name = || format!("{kind}/{}", id(next));
+            match before.get(id(next)) {
+                None => self.add(Step::Start, name(), String::new()),
                 Some(before) => match differs(before, next) {
-                    Some(detail) => self.add(Step::Change, name, detail),
+                    Some(detail) => self.add(Step::Change, name(), detail),
                     None => self.kept += 1,
                 },
             }
@@ -203,7 +204,7 @@ impl fmt::Display for Changes {
 
 /// Where the points of one plant are in another. A point goes on where its values mean the same.
 pub(super) fn renumbering(old: &Plant, new: &Plant) -> Renumbering {
-    let numbers: std::collections::HashMap<String, PointIndex> = (0..new.points.len() as u32)
+    let numbers: HashMap<String, PointIndex> = (0..new.points.len() as u32)
         .map(|number| (new.path(PointIndex(number)), PointIndex(number)))
         .collect();
     let next = |(number, point): (usize, &Point)| {
@@ -238,6 +239,14 @@ pub(super) fn same_source(old: &SourcePlan, new: &SourcePlan, to: &Renumbering) 
         })
 }
 
+/// From which model to which.
+fn model_differs(old: &Manifest, new: &Manifest) -> String {
+    if (&old.name, &old.version) == (&new.name, &new.version) {
+        return format!("{} {}, with other content", new.name, new.version);
+    }
+    format!("{} {} → {} {}", old.name, old.version, new.name, new.version)
+}
+
 /// What differs; `None`: nothing but the numbers of points.
 fn deployment_differs(
     (old_plan, old): (&Plan, &DeploymentPlan),
@@ -258,8 +267,7 @@ fn deployment_differs(
     } = old;
     let mut differs = Vec::new();
     if model.files.digest() != new.model.files.digest() {
-        let (old, new) = (&model.manifest, &new.model.manifest);
-        differs.push(format!("model {} {} → {} {}", old.name, old.version, new.name, new.version));
+        differs.push(format!("model {}", model_differs(&model.manifest, &new.model.manifest)));
     }
     if *remote != new.remote {
         differs.push("remote".into());

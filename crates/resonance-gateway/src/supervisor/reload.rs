@@ -5,6 +5,7 @@
 //! last values, pasts and rings of what stays; then sources, sinks and servers follow. Until the
 //! hub has taken over, nothing was changed.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,8 +140,11 @@ impl Gateway {
         if !changes.restart.is_empty() {
             return Err(ReloadError::Restart(changes.restart));
         }
-        if changes.is_empty() && same_models(&self.plan, &plan) {
+        if changes.is_empty() {
             return Ok(changes);
+        }
+        if self.has_failed() {
+            return Err(ReloadError::Hub);
         }
         let models = self.models_for(&plan).await?;
         let events = Arc::clone(&self.events) as Arc<dyn EventSink>;
@@ -217,10 +221,11 @@ impl Gateway {
         }
     }
 
-    async fn arrange(&self, sinks: Vec<Arc<str>>) -> Result<(), ReloadError> {
-        let Some(spool) = self.spool.clone() else { return Ok(()) };
-        let arranged = tokio::task::spawn_blocking(move || spool.arrange(&sinks)).await;
-        Ok(arranged.unwrap_or(Ok(()))?)
+    async fn arrange(&self, sinks: Vec<Arc<str>>) -> Result<(), SpoolError> {
+        match &self.spool {
+            Some(spool) => spool.arrange(sinks).await,
+            None => Ok(()),
+        }
     }
 
     fn note_ended(&self, ended: &[(Arc<str>, u64)]) {
@@ -247,6 +252,14 @@ impl Gateway {
             }
         }
         let (mut links, mut entries, mut inlets) = (Vec::new(), Vec::new(), Vec::new());
+        // First, so that a point of a source that connects anew is the new connection's.
+        for (at, id) in self.inlets.iter().enumerate() {
+            let leaves = |id: &Arc<str>| changes.step(&format!("source/{id}")).is_some();
+            if id.as_ref().is_some_and(leaves) {
+                entries.push(Entry::Leaving(at));
+                inlets.push(None);
+            }
+        }
         for source in &plan.sources {
             let kept = changes.step(&format!("source/{}", source.id)).is_none();
             let at = self.inlets.iter().position(|id| id.as_ref() == Some(&source.id));
@@ -260,13 +273,6 @@ impl Gateway {
             }
             inlets.push(Some(Arc::clone(&source.id)));
         }
-        for (at, id) in self.inlets.iter().enumerate() {
-            let leaves = |id: &Arc<str>| changes.step(&format!("source/{id}")).is_some();
-            if id.as_ref().is_some_and(leaves) {
-                entries.push(Entry::Leaving(at));
-                inlets.push(None);
-            }
-        }
         let mut interest = Interest::default();
         let members = match &self.spool {
             Some(spool) => recruits(plan, &faces, (models, remotes), spool, &mut interest),
@@ -276,7 +282,7 @@ impl Gateway {
         let count = members.len();
         let results = self.results.clone();
         let mut fleet = Fleet::new(members, lanes, results, Arc::clone(&self.clock), events);
-        let unchanged: Vec<_> =
+        let unchanged: HashSet<_> =
             faces.iter().map(|face| Arc::clone(&face.id)).filter(|id| is_unchanged(id)).collect();
         let (tell, ended) = oneshot::channel();
         let (plant, columns) = (Arc::clone(&plan.plant), Arc::clone(&values));
@@ -322,7 +328,7 @@ impl Gateway {
         self.source_workers = staying;
         end_all(leaving).await;
         let plan = self.plan.clone();
-        let before = std::mem::take(&mut self.sources);
+        let before = Arc::clone(&self.sources);
         let face = |source: &crate::plan::SourcePlan| {
             let new = links.iter().find(|(link, ..)| link.id == source.id);
             new.map(|(link, ..)| SourceFace::of(link))
@@ -337,8 +343,9 @@ impl Gateway {
             .partition(|worker| leaves("sink", &worker.id));
         self.sink_workers = staying;
         end_all(leaving).await;
-        self.arrange(sinks).await?;
-        let before = std::mem::take(&mut self.sinks);
+        // From here on an error takes the gateway back.
+        self.arrange(sinks).await.map_err(StartError::from)?;
+        let before = Arc::clone(&self.sinks);
         let mut faces = Vec::new();
         for sink in &plan.sinks {
             let counters = before.iter().find(|face| face.id == sink.id);
@@ -355,14 +362,6 @@ impl Gateway {
             .await
             .map_err(|error| ReloadError::Start(error.into()))
     }
-}
-
-/// Whether both plans serve the same models, deployed or not.
-fn same_models(old: &Plan, new: &Plan) -> bool {
-    let digests = |plan: &Plan| -> Vec<_> {
-        plan.models.iter().map(|model| Arc::clone(model.files.digest())).collect()
-    };
-    digests(old) == digests(new)
 }
 
 /// Whether a new address can be listened on, as far as can be told before.

@@ -8,7 +8,7 @@ use clap::Args;
 use resonance_gateway::supervisor::Gateway;
 
 use super::duration::parse_duration;
-use super::run::{Deadline, Warnings, end, runtime, start_gateway, wait};
+use super::run::{Deadline, Warnings, end, plan_of, runtime, start_gateway, wait};
 use super::{CliError, Exit, Format, output, watch};
 use crate::demo::{Readers, Recorded, Scene, SceneError};
 use crate::render::live::LiveView;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     };
     runtime()?.block_on(async {
         let scene = Scene::start(&folder, recorded.as_ref()).await?;
-        let mut gateway = start_gateway(&scene.plant, Warnings::Silent, None).await?;
+        let mut gateway = start_gateway(plan_of(&scene.plant, Warnings::Silent)?, None).await?;
         announce(&scene, &gateway);
         let readers = Readers::start(&gateway, folder.join("reader-pki"));
         let first_result_s = show(&mut gateway, &args).await?;

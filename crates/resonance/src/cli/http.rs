@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
+use clap::Args;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
@@ -17,6 +18,36 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::CliError;
+
+/// Which running gateway a command asks, and in whose name.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    /// Where the gateway's HTTP server answers.
+    #[arg(long, env = "RESONANCE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// The user, where the gateway wants one; the password is read from RESONANCE_PASSWORD.
+    #[arg(long, env = "RESONANCE_USER", value_name = "NAME")]
+    user: Option<String>,
+    /// A certificate or an authority to trust for https, besides those of the system.
+    #[arg(long, value_name = "FILE.pem")]
+    ca: Option<PathBuf>,
+}
+
+impl GatewayArgs {
+    /// The gateway that is meant.
+    ///
+    /// # Errors
+    /// Where the user's password is not in the environment.
+    pub(crate) fn gateway(self) -> Result<Gateway, CliError> {
+        let user = self.user.map(|name| {
+            let password = std::env::var("RESONANCE_PASSWORD").map_err(|_| {
+                CliError::Refused("--user needs the password in RESONANCE_PASSWORD".to_owned())
+            })?;
+            Ok::<_, CliError>((name, password))
+        });
+        Ok(Gateway { url: self.url, user: user.transpose()?, ca: self.ca })
+    }
+}
 
 /// Where a gateway answers, and who asks.
 #[derive(Debug)]
@@ -38,24 +69,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 impl Gateway {
-    /// The gateway at a URL, asked in the name of a user whose password is in the environment.
-    ///
-    /// # Errors
-    /// Where the password is not there.
-    pub(crate) fn of(
-        url: String,
-        user: Option<String>,
-        ca: Option<PathBuf>,
-    ) -> Result<Self, CliError> {
-        let user = user.map(|name| {
-            let password = std::env::var("RESONANCE_PASSWORD").map_err(|_| {
-                CliError::Refused("--user needs the password in RESONANCE_PASSWORD".to_owned())
-            })?;
-            Ok::<_, CliError>((name, password))
-        });
-        Ok(Self { url, user: user.transpose()?, ca })
-    }
-
     /// Asks for a path, such as `/api/v1/status`, and reads the answer as JSON.
     ///
     /// # Errors

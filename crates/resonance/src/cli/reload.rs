@@ -12,7 +12,7 @@ use resonance_plant::Principal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::http::Gateway;
+use super::http::GatewayArgs;
 use super::{CliError, Exit, Format, output};
 use crate::config::{PlantText, Purpose};
 
@@ -27,15 +27,8 @@ pub(crate) struct ReloadArgs {
     /// Goes back to what ran before the last reload. The plant file is left as it is.
     #[arg(long, conflicts_with = "dry_run")]
     rollback: bool,
-    /// Where the gateway's HTTP server answers.
-    #[arg(long, env = "RESONANCE_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// The user, with the role engineer; the password is read from RESONANCE_PASSWORD.
-    #[arg(long, env = "RESONANCE_USER", value_name = "NAME")]
-    user: Option<String>,
-    /// A certificate or an authority to trust for https, besides those of the system.
-    #[arg(long, value_name = "FILE.pem")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayArgs,
     /// How the changes are printed.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -48,7 +41,8 @@ Examples:
   resonance reload --rollback --user anna      back to what ran before
   kill -HUP PID                                the same as the second, on the gateway's computer
 
-Sources, deployments, sinks and servers that the file does not change run on: no observation is
+Needs a user with the role engineer. Sources, models, deployments, sinks and servers that the file
+does not change run on: no observation is
 lost, and a deployment with another model goes on with the past of its inputs. Where the file
 cannot be gone over to, nothing is changed, and the reason is printed.
 
@@ -64,7 +58,7 @@ pub(crate) fn run(args: ReloadArgs) -> Result<ExitCode, CliError> {
         _ => "reload",
     };
     let runtime = super::run::runtime()?;
-    let gateway = Gateway::of(args.url, args.user, args.ca)?;
+    let gateway = args.gateway.gateway()?;
     let path = format!("/api/v1/plant/reload?wanted={wanted}");
     let changes = runtime.block_on(gateway.post(&path, ANSWER_WITHIN))?;
     match args.format {

@@ -64,12 +64,12 @@ pub(super) fn serve(
     args: &RunArgs,
     recording: Option<RecordingPlan>,
 ) -> Result<ExitCode, CliError> {
-    let plant = PlantText::read(&args.file)?;
+    // The text is gone again before the gateway makes itself at home.
+    let plan = plan_of(&PlantText::read(&args.file)?, Warnings::Shown)?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let (wishes, wished) = Wishes::channel();
-        let started = start_recorded(&plant, Warnings::Shown, Some(wishes), recording);
-        let mut gateway = started.await?;
+        let mut gateway = start_gateway(Plan { recording, ..plan }, Some(wishes)).await?;
         let mut reloads = Reloads::new(args.file.clone(), wished)?;
         let status = gateway.status();
         let manager = Manager::of_environment();
@@ -143,21 +143,8 @@ pub(crate) enum Warnings {
     Silent,
 }
 
-/// Starts the gateway of a plant file, or says everything that is wrong with the file.
-pub(crate) async fn start_gateway(
-    plant: &PlantText,
-    warnings: Warnings,
-    wishes: Option<Wishes>,
-) -> Result<Gateway, CliError> {
-    start_recorded(plant, warnings, wishes, None).await
-}
-
-async fn start_recorded(
-    plant: &PlantText,
-    warnings: Warnings,
-    wishes: Option<Wishes>,
-    recording: Option<RecordingPlan>,
-) -> Result<Gateway, CliError> {
+/// The plan of a plant file; says everything that is wrong with the file.
+pub(crate) fn plan_of(plant: &PlantText, warnings: Warnings) -> Result<Plan, CliError> {
     let (plan, report) = plant.plan(Purpose::Run);
     let Some(plan) = plan else {
         output::say_report(&report);
@@ -166,8 +153,13 @@ async fn start_recorded(
     if warnings == Warnings::Shown {
         output::say_report(&report);
     }
+    Ok(plan)
+}
+
+/// Starts the gateway of a plan.
+pub(crate) async fn start_gateway(plan: Plan, wishes: Option<Wishes>) -> Result<Gateway, CliError> {
     let engine = OnnxRuntime::find().map(|engine| Arc::new(engine) as Arc<dyn Engine>);
-    start_plan(Plan { recording, ..plan }, engine, wishes).await
+    start_plan(plan, engine, wishes).await
 }
 
 async fn start_plan(

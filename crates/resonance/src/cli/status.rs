@@ -1,13 +1,12 @@
 //! `resonance status`.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::http::Gateway;
+use super::http::GatewayArgs;
 use super::{CliError, Exit, Format, output, signal};
 use crate::render::status::tables;
 
@@ -15,15 +14,8 @@ use crate::render::status::tables;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
-    /// Where the gateway's HTTP server answers.
-    #[arg(long, env = "RESONANCE_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// The user, where the gateway wants one; the password is read from RESONANCE_PASSWORD.
-    #[arg(long, env = "RESONANCE_USER", value_name = "NAME")]
-    user: Option<String>,
-    /// A certificate or an authority to trust for https, besides those of the system.
-    #[arg(long, value_name = "FILE.pem")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayArgs,
     /// Tables, or JSON as the gateway gives it.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -50,8 +42,8 @@ pub(crate) fn run(args: StatusArgs) -> Result<ExitCode, CliError> {
 }
 
 async fn ask(args: StatusArgs) -> Result<ExitCode, CliError> {
-    let StatusArgs { url, user, ca, format, watch } = args;
-    let gateway = Gateway::of(url, user, ca)?;
+    let StatusArgs { gateway, format, watch } = args;
+    let gateway = gateway.gateway()?;
     let mut every = tokio::time::interval(WATCH_EVERY);
     loop {
         tokio::select! {

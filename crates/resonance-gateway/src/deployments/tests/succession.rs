@@ -1,11 +1,22 @@
 //! Another plan on the hub's thread.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::hub::core::{Entry, Renumbering};
 
 /// The same machine under a plan with another point before its own, and `model` in the place of
 /// the deployment's.
 fn gone_over(bench: Bench, model: &Arc<VerifiedModel>, unchanged: bool) -> Bench {
+    gone_over_with(bench, model, unchanged, Fallback::Fail)
+}
+
+fn gone_over_with(
+    bench: Bench,
+    model: &Arc<VerifiedModel>,
+    unchanged: bool,
+    fallback: Fallback,
+) -> Bench {
     let Bench { mut hub, fleet: before, source, sender, clock, results, events, .. } = bench;
     let moved = |point: PointIndex| PointIndex(point.0 + 1);
     let old = Arc::clone(hub.plant());
@@ -24,7 +35,7 @@ fn gone_over(bench: Bench, model: &Arc<VerifiedModel>, unchanged: bool) -> Bench
         outputs: vec![PointIndex(3)],
         trigger: Trigger::Change { at_most_every: None },
         max_age: None,
-        fallback: Fallback::Fail,
+        fallback,
         gate: None,
     };
     let sums = Arc::new(Sums::default());
@@ -47,8 +58,8 @@ fn gone_over(bench: Bench, model: &Arc<VerifiedModel>, unchanged: bool) -> Bench
         Arc::clone(&clock) as _,
         Arc::clone(&events) as _,
     );
-    let unchanged: &[Arc<str>] = if unchanged { &["d0".into()] } else { &[] };
-    assert!(fleet.go_on_from(before, &mut hub, unchanged).is_empty());
+    let unchanged = unchanged.then(|| "d0".into()).into_iter().collect();
+    assert!(fleet.go_on_from(before, &mut hub, &unchanged).is_empty());
     let values = Arc::new(LastValues::new(plant.points.len()));
     let entries = vec![Entry::Kept(0, Arc::from([moved(POWER), moved(STATE)]))];
     let to = Renumbering((0..3).map(|number| Some(PointIndex(number + 1))).collect());
@@ -118,8 +129,46 @@ fn a_deployment_that_ends_takes_its_answer_back() {
         Arc::clone(&bench.events) as _,
     );
     let Bench { mut hub, fleet: before, mut results, .. } = bench;
-    let ended = fleet.go_on_from(before, &mut hub, &[]);
+    let ended = fleet.go_on_from(before, &mut hub, &HashSet::new());
     let last = results.try_recv().unwrap();
     assert_eq!(last.status, Status::BAD_OUT_OF_SERVICE);
     assert_eq!(ended, [("d0".into(), answered.sequence + 1)], "its numbers are not given twice");
+}
+
+#[test]
+fn what_is_held_goes_into_the_points_as_they_are_numbered_now() {
+    let mut bench = Bench::new(1, |_, plan| plan.fallback = Fallback::HoldLast);
+    bench.warm_up(200);
+    let mut bench = gone_over_with(bench, &package("sums"), true, Fallback::HoldLast);
+    assert!(bench.sender.session(SessionState::Lost));
+    bench.settle();
+    assert_eq!(bench.last().outputs[0].point, Some(PointIndex(3)));
+    let output = bench.hub.values().observation(PointIndex(3)).unwrap();
+    assert_eq!(output.status, Status::UNCERTAIN_LAST_USABLE_VALUE);
+    assert_eq!(output.value, Value::Float(3_000.0));
+    let other = bench.hub.values().observation(PointIndex(2)).map(|state| state.value);
+    assert_ne!(other, Some(Value::Float(3_000.0)), "its number before is another point's by now");
+}
+
+#[test]
+fn a_source_that_leaves_is_lost_once_it_is_gone_and_the_next_has_its_points() {
+    let mut bench = Bench::new(1, |_, _| {});
+    bench.warm_up(200);
+    let Bench { hub, sender, .. } = bench;
+    let (mut next, receiver) = channel(Waker::default());
+    let inlet = Inlet::new(receiver, Arc::from([POWER, STATE]), None);
+    let entries = vec![Entry::Leaving(0), Entry::New(inlet)];
+    let (plant, values) = (Arc::clone(hub.plant()), Arc::clone(hub.values()));
+    let to = Renumbering((0..3).map(|number| Some(PointIndex(number))).collect());
+    let mut hub = hub.succeeded_by(plant, values, entries, &Interest::default(), 0, &to);
+    let status = |hub: &Hub| hub.values().observation(POWER).unwrap().status;
+    hub.take();
+    assert_eq!(status(&hub), Status::GOOD, "it may still send");
+    drop(sender);
+    hub.take();
+    assert_eq!(status(&hub), Status::UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE);
+    assert!(!hub.is_alive(POWER));
+    assert!(next.session(SessionState::Alive));
+    hub.take();
+    assert!(hub.is_alive(POWER), "as the new connection says");
 }

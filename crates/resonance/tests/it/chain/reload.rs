@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use resonance_gateway::access::hash_password;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::gateway::{DEADLINE, Gateway, event, events, eventually, has_engine, resonance};
 use super::killed::last_of_complete;
 use super::machine::{Machine, VIEWER, sink, write_plant};
+use crate::http::streams::{RESULTS, Stream};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::subscriber::Subscriber;
 use crate::peers::{python, workspace};
@@ -56,6 +57,14 @@ fn reload_as(
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
+/// A gateway whose deployment has given results, and its plant file.
+fn running(machine: &Machine, folder: &Path, more: &str) -> (PathBuf, Gateway) {
+    let plant = write_plant(folder, machine.port, 20, more);
+    let gateway = Gateway::run(&plant);
+    eventually("a result", || results(&status(&gateway), "wear").filter(|count| *count > 0));
+    (plant, gateway)
+}
+
 fn status(gateway: &Gateway) -> Value {
     gateway.client(VIEWER.0, VIEWER.1).get("/api/v1/status").json()
 }
@@ -77,6 +86,9 @@ fn what_a_reload_does_not_change_runs_on_and_loses_nothing() {
     let plant = write_plant(folder.path(), machine.port, 20, &same);
     let gateway = Gateway::run(&plant);
     let wear = |message: &Value| message["payload"]["deployment"] == "wear";
+    let viewer = || gateway.client(VIEWER.0, VIEWER.1);
+    let of_wear = format!("{RESULTS}?deployment=wear");
+    let mut stream = Stream::on(viewer(), &of_wear, None);
     let mut messages = subscriber.until(DEADLINE, |all| all.len() >= 20);
     let before = status(&gateway);
 
@@ -95,6 +107,13 @@ fn what_a_reload_does_not_change_runs_on_and_loses_nothing() {
     eventually("results of the second deployment", || {
         results(&status(&gateway), "second").filter(|count| *count > 5)
     });
+    let mut streamed: Vec<_> = std::iter::from_fn(|| stream.next_if_any()).collect();
+    let last = streamed.last().expect("results before the reload").id.clone();
+    let mut stream = Stream::on(viewer(), &of_wear, Some(&last));
+    streamed.extend(std::iter::from_fn(|| stream.next_if_any()).take(20));
+    let sequences = streamed.iter().map(|sent| sent.data["sequence"].as_u64().unwrap());
+    let first = streamed[0].data["sequence"].as_u64().unwrap();
+    assert!(sequences.eq(first..first + streamed.len() as u64), "a stream resumes: {streamed:?}");
     let after = status(&gateway);
     assert!(results(&after, "wear") > results(&before, "wear"), "{after}");
     assert_eq!(after["sources"][0]["reconnects"], 0);
@@ -127,9 +146,7 @@ fn a_plant_file_that_cannot_be_gone_over_to_changes_nothing() {
     let machine = Machine::start(&python);
     let folder = tempfile::tempdir().unwrap();
     let same = engineer(folder.path());
-    let plant = write_plant(folder.path(), machine.port, 20, &same);
-    let gateway = Gateway::run(&plant);
-    eventually("a result", || results(&status(&gateway), "wear").filter(|count| *count > 0));
+    let (_, gateway) = running(&machine, folder.path(), &same);
 
     let (code, _, said) = reload_as(&gateway, VIEWER, &[]);
     assert_eq!(code, 2, "{said}");
@@ -161,19 +178,21 @@ fn a_source_that_changes_connects_anew_and_the_rest_runs_on() {
     let (true, Some(python)) = (has_engine(test), python(test)) else { return };
     let machine = Machine::start(&python);
     let folder = tempfile::tempdir().unwrap();
-    let same = engineer(folder.path());
-    let plant = write_plant(folder.path(), machine.port, 20, &same);
-    let gateway = Gateway::run(&plant);
-    eventually("a result", || results(&status(&gateway), "wear").filter(|count| *count > 0));
+    let (plant, gateway) = running(&machine, folder.path(), &engineer(folder.path()));
     let text = std::fs::read_to_string(&plant).unwrap();
     std::fs::write(&plant, text.replace("publishing_ms = 50", "publishing_ms = 60")).unwrap();
-    let before = results(&status(&gateway), "wear");
     gateway.hang_up();
     event(folder.path(), "plant.reloaded", "gateway");
     let connected = |event: &&Value| event["code"] == "source.connected";
     eventually("the second session", || {
         (events(folder.path()).iter().filter(connected).count() == 2).then_some(())
     });
-    eventually("more results", || (results(&status(&gateway), "wear") > before).then_some(()));
+    // What it says while the machine is away are results as well: it has to answer again.
+    let before = results(&status(&gateway), "wear").unwrap();
+    eventually("answers from the new session", || {
+        let now = status(&gateway);
+        let answers = now["deployments"][0]["state"] == "active";
+        (answers && results(&now, "wear") > Some(before + 10)).then_some(())
+    });
     assert!(gateway.stop().success());
 }

@@ -9,6 +9,6 @@ mod metrics;
 pub(crate) mod programs;
 mod protocol;
 mod repository;
-mod streams;
+pub(crate) mod streams;
 pub(crate) mod tls;
 mod triton;

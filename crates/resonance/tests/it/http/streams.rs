@@ -61,21 +61,24 @@ fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
 
 /// One event of a stream.
 #[derive(Debug, PartialEq)]
-struct Sent {
+pub(crate) struct Sent {
     event: String,
-    id: String,
-    data: serde_json::Value,
+    pub(crate) id: String,
+    pub(crate) data: serde_json::Value,
 }
 
 /// A stream that was opened, and what was read of it but not taken yet.
-struct Stream {
+pub(crate) struct Stream {
     client: Client,
     text: String,
 }
 
 impl Stream {
     fn open(fixture: &Fixture, path: &str, last_id: Option<&str>) -> Self {
-        let mut client = fixture.client();
+        Self::on(fixture.client(), path, last_id)
+    }
+
+    pub(crate) fn on(mut client: Client, path: &str, last_id: Option<&str>) -> Self {
         let lines = last_id.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));
         client.head("GET", path, &lines);
         let head = client.reply_head().unwrap();
@@ -89,8 +92,13 @@ impl Stream {
     }
 
     fn next(&mut self) -> Sent {
+        self.next_if_any().expect("the stream goes on")
+    }
+
+    /// `None`: the server ended it.
+    pub(crate) fn next_if_any(&mut self) -> Option<Sent> {
         while !self.text.contains("\n\n") {
-            self.text += &self.client.chunk().expect("the stream goes on");
+            self.text += &self.client.chunk()?;
         }
         let end = self.text.find("\n\n").unwrap();
         let block: String = self.text.drain(..end + 2).collect();
@@ -100,11 +108,11 @@ impl Stream {
             line.unwrap_or_else(|| panic!("no {name} in {block:?}"))[prefix.len()..].to_owned()
         };
         let data = serde_json::from_str(&field("data")).unwrap();
-        Sent { event: field("event"), id: field("id"), data }
+        Some(Sent { event: field("event"), id: field("id"), data })
     }
 }
 
-const RESULTS: &str = "/api/v1/results/stream";
+pub(crate) const RESULTS: &str = "/api/v1/results/stream";
 
 #[test]
 fn results_are_streamed_with_ids_and_a_cut_stream_goes_on_where_it_was() {
