@@ -35,9 +35,12 @@ impl<'t> Document<'t> {
         Node { value: &self.root, place: Place::default() }
     }
 
-    /// A copy of the tree, to be deserialized.
-    pub(crate) fn to_root(&self) -> Spanned<DeValue<'t>> {
-        self.root.clone()
+    /// A copy of the tree, to be deserialized, without what stands under a key.
+    pub(crate) fn to_root_without(&self, left_out: &str) -> Spanned<DeValue<'t>> {
+        let all = self.root.as_ref().as_table().into_iter().flatten();
+        let rest = all.filter(|(key, _)| key.as_ref() != left_out);
+        let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Spanned::new(self.root.span(), DeValue::Table(rest))
     }
 
     /// Where secrets stand in the text, though they should not: never to be shown.
@@ -57,7 +60,7 @@ impl<'t> Document<'t> {
         references.map(|(_, text, _)| text.to_owned()).collect()
     }
 
-    /// Every text with the nearest key above it and its place.
+    /// Every text and number with the nearest key above it and its place.
     fn texts(&self) -> impl Iterator<Item = (&str, &str, Range<usize>)> {
         let mut found = Vec::new();
         collect_texts(&self.root, "", &mut found);
@@ -95,13 +98,16 @@ fn collect_texts<'d>(
             }
         }
         DeValue::String(text) => found.push((key, text, value.span())),
-        _ => {}
+        // A PIN without quotes is refused, and a secret all the same.
+        DeValue::Integer(number) => found.push((key, number.as_str(), value.span())),
+        DeValue::Float(number) => found.push((key, number.as_str(), value.span())),
+        DeValue::Boolean(_) | DeValue::Datetime(_) => {}
     }
 }
 
 fn is_secret(key: &str, text: &str) -> bool {
     let in_url = userinfo(text).is_some_and(|user| user.contains(':'));
-    in_url || (is_named_secret(key) && !is_reference(text))
+    in_url || is_in_query(text) || (is_named_secret(key) && !is_reference(text))
 }
 
 fn is_reference(text: &str) -> bool {
@@ -111,8 +117,16 @@ fn is_reference(text: &str) -> bool {
 /// Whether a key says, perhaps misspelt, that its value is a secret.
 fn is_named_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    ["pass", "pwd", "secret", "token"].iter().any(|part| key.contains(part))
+    let parts = ["pass", "pwd", "secret", "token", "api_key", "api-key", "apikey", "authorization"];
+    parts.iter().any(|part| key.contains(part))
         || nearest(&key, ["password", "password_hash"]).is_some()
+}
+
+/// Whether a parameter of a URL is named like a secret.
+fn is_in_query(url: &str) -> bool {
+    let query = url.split_once("://").and_then(|(_, rest)| rest.split_once('?'));
+    let mut names = query.into_iter().flat_map(|(_, query)| query.split('&'));
+    names.any(|parameter| is_named_secret(parameter.split('=').next().unwrap_or_default()))
 }
 
 /// The part before `@` in the authority of a URL.

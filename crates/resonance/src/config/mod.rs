@@ -209,5 +209,13 @@ fn understand(document: &Document<'_>, folder: &Path, out: &mut Diagnostics) -> 
 
 fn deserialize(document: &Document<'_>) -> Result<PlantFile, toml::de::Error> {
     use serde::Deserialize;
-    PlantFile::deserialize(toml::de::ValueDeserializer::from(document.to_root()))
+    use toml::de::ValueDeserializer;
+    let rest = document.to_root_without("asset");
+    let mut file = PlantFile::deserialize(ValueDeserializer::from(rest))?;
+    // One after the other: a copy of all points would be the most that a gateway ever holds.
+    for asset in document.root().list("asset") {
+        let asset = ValueDeserializer::from(asset.value.clone());
+        file.assets.push(element::Asset::deserialize(asset)?);
+    }
+    Ok(file)
 }
