@@ -169,6 +169,8 @@ async def main():
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--encrypted", action="store_true")
+    parser.add_argument("--certificate", metavar="FILE.der", help="instead of one of its own making")
+    parser.add_argument("--key", metavar="FILE.pem")
     parser.add_argument("--policy", action="append", metavar="Basic256Sha256_SignAndEncrypt")
     parser.add_argument("--running-for", type=float, default=0, metavar="SECONDS",
                         help="how long ago it says that it started")
@@ -186,7 +188,11 @@ async def main():
     if options.encrypted:
         names = options.policy or ["Basic256Sha256_SignAndEncrypt"]
         policies = [ua.SecurityPolicyType[name] for name in names]
-        await secure(server, Path(tempfile.mkdtemp()))
+        if options.certificate:
+            await server.load_certificate(options.certificate)
+            await server.load_private_key(options.key)
+        else:
+            await secure(server, Path(tempfile.mkdtemp()))
     server.set_security_policy(policies)
     filter_percent(server)
     namespace = await server.register_namespace(NAMESPACE)

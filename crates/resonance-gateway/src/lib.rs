@@ -4,6 +4,7 @@
 pub mod access;
 pub mod deployments;
 pub mod events;
+mod expiry;
 pub mod hub;
 mod inference_service;
 pub mod latency;

@@ -226,6 +226,8 @@ pub struct OpcUaServerPlan {
     pub allow_none: bool,
     /// The folder of the server's own certificate and of the client certificates it trusts.
     pub pki: PathBuf,
+    /// Admits clients of trusted authorities of which no valid revocation list is at hand.
+    pub allow_unknown_revocation: bool,
 }
 
 /// The HTTP server, or the gRPC server.

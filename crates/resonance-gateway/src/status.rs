@@ -100,6 +100,9 @@ pub struct SourceCounters {
     pub clock_offset_us: Gauge,
     /// When the last message came, nanoseconds since the Unix epoch.
     pub last_message: Gauge,
+    /// Until when our certificate and the machine's hold, nanoseconds since the Unix epoch; zero:
+    /// there are none.
+    pub certificate_until: Gauge,
 }
 
 /// What a sink counts.
@@ -178,6 +181,8 @@ pub struct SourceStatus {
     pub clock_offset_us: i64,
     /// When the last message came.
     pub last_message: Option<Timestamp>,
+    /// When the first of our certificate and the machine's runs out, where there are any.
+    pub certificate_until: Option<Timestamp>,
 }
 
 /// The hub at one moment.
@@ -313,6 +318,8 @@ pub struct ServerStatus {
     pub delivered: u64,
     /// Requests refused: malformed, denied or too many.
     pub refused: u64,
+    /// When the first of its certificate and those of trusted clients runs out (OPC UA).
+    pub certificate_until: Option<Timestamp>,
 }
 
 /// The event log at one moment.

@@ -2,4 +2,5 @@
 
 pub mod server;
 pub mod structures;
+pub mod trust;
 pub mod value;

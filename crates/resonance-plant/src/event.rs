@@ -133,6 +133,8 @@ codes! {
     SourceDisconnected = "source.disconnected", Warning, "a source lost its machine and tries again", "check the machine's power, network and server";
     SourceRefused = "source.refused", Error, "the machine refused the session", "check user, password, security policy and whether the machine trusts this gateway's certificate";
     SourceUntrusted = "source.untrusted", Error, "the machine's certificate is not trusted", "compare the fingerprint with the machine's and trust the certificate";
+    CertificateExpiring = "certificate.expiring", Warning, "a certificate of ours or of a trusted peer runs out soon", "renew it, and have its peers trust the new one; see `resonance certificate list`";
+    CertificateExpired = "certificate.expired", Error, "a certificate of ours or of a trusted peer ran out", "renew it, and have its peers trust the new one; see `resonance certificate list`";
     SourceSilent = "source.silent", Warning, "a connected source delivers neither data nor keep-alives; it is connected anew", "check the load and the subscription limits of the machine's server";
     SourceRestarted = "source.restarted", Warning, "the machine's server restarted; what happened meanwhile is unknown", "";
     SourceClockOffset = "source.clock_offset", Warning, "the machine's clock differs from the gateway's", "synchronise both clocks (NTP or PTP), or set time = \"receive\" for the source";

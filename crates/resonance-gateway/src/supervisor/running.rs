@@ -267,6 +267,7 @@ impl SourceFace {
     fn status(&self) -> SourceStatus {
         let counters = &self.counters;
         let last_message = counters.last_message.value();
+        let certificate_until = counters.certificate_until.value();
         SourceStatus {
             id: Arc::clone(&self.id),
             connection: counters.connection.value(),
@@ -280,6 +281,8 @@ impl SourceFace {
             times_replaced: counters.times_replaced.value(),
             reconnects: counters.reconnects.value(),
             clock_offset_us: counters.clock_offset_us.value(),
+            certificate_until: (certificate_until != 0)
+                .then(|| Timestamp::from_nanos(certificate_until)),
             last_message: (last_message != 0).then(|| Timestamp::from_nanos(last_message)),
         }
     }

@@ -5,6 +5,7 @@
 //! [`LastValues`](resonance_plant::LastValues) that someone else writes.
 
 mod address_space;
+mod admission;
 mod authentication;
 mod encoding;
 mod manager;
@@ -18,5 +19,5 @@ mod sampling;
 pub use address_space::{
     AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableAt, VariableSpec,
 };
-pub use options::{Authenticator, DEFAULT_TICK, Pki, Product, Security, ServerOptions};
+pub use options::{Authenticator, DEFAULT_TICK, Doorkeeper, Pki, Product, Security, ServerOptions};
 pub use running::{Running, Sampling, ServerError, UaServer};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use resonance_plant::Principal;
 
+use crate::trust::{Certificate, Refusal};
+
 /// What an OPC UA server needs to know besides its nodes.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -55,16 +57,26 @@ pub struct Security {
     pub encrypted: Option<Pki>,
 }
 
-/// The folder with a server's certificate and those it trusts: `own/cert.der` and
-/// `private/private.pem` are made at the first start, client certificates in `trusted` are
-/// admitted, others end up in `rejected`, from where they are moved to `trusted` by hand.
+/// The folder with a server's certificate and those it trusts ([`crate::trust::Folder`]):
+/// `own/cert.der` and `private/private.pem` are made at the first start.
 #[derive(Clone, Debug)]
 pub struct Pki {
     /// The folder; made if absent.
     pub folder: PathBuf,
+    /// Admits clients of trusted authorities of which no valid revocation list is at hand.
+    pub allow_unknown_revocation: bool,
+    /// Is told who is refused.
+    pub doorkeeper: Option<Arc<dyn Doorkeeper>>,
     /// Admits every valid client certificate and writes it to `trusted`. Only for simulations
     /// and tests: whoever comes first is then trusted.
     pub trust_all_clients: bool,
+}
+
+/// Is told of clients whose certificate is refused. Called on a thread where waiting is allowed.
+pub trait Doorkeeper: Send + Sync + std::fmt::Debug {
+    /// A client showed this, or it is trusted, and it is refused. `is_news`: not for the same
+    /// reason as before.
+    fn refused(&self, certificate: &Certificate, refusal: &Refusal, is_news: bool);
 }
 
 /// Verifies users. Called on a thread where waiting is allowed.

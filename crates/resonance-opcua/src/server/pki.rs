@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use opcua::crypto::{CertificateStore, X509Data};
 
 use super::ServerError;
+use crate::trust::Folder;
 
 /// How long a certificate made here is valid. It is replaced by hand: clients trust exactly it.
 const VALID_DAYS: u32 = 5 * 365;
@@ -29,11 +30,10 @@ pub(crate) fn prepare(
     // The stack takes relative paths of certificate and key as relative to this folder.
     let folder = std::path::absolute(folder)
         .map_err(|error| failed(format!("no such folder can be: {error}")))?;
-    for name in ["own", "private", "trusted", "rejected"] {
-        let path = folder.join(name);
-        std::fs::create_dir_all(&path)
-            .map_err(|error| failed(format!("cannot make {}: {error}", path.display())))?;
-    }
+    Folder::at(&folder).make().map_err(|error| failed(error.to_string()))?;
+    let private = folder.join("private");
+    std::fs::create_dir_all(&private)
+        .map_err(|error| failed(format!("cannot make {}: {error}", private.display())))?;
     let identity = Identity {
         certificate: folder.join("own").join("cert.der"),
         key: folder.join("private").join("private.pem"),

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::address_space::AddressSpace;
+use super::admission::Admission;
 use super::authentication::Gate;
 use super::manager::PlantNodes;
 use super::nodes::{DICTIONARIES, Nodes};
@@ -43,6 +44,7 @@ pub struct Running {
     sampler: Arc<Sampler>,
     server: Option<JoinHandle<Result<(), String>>>,
     ticking: JoinHandle<()>,
+    admitting: Option<JoinHandle<()>>,
 }
 
 /// Samples at once, from the thread that writes the columns: for machines that report every
@@ -119,13 +121,14 @@ impl UaServer {
         let built = tokio::task::spawn_blocking(move || {
             build(options, address, &builder_url, space, values, clock)
         });
-        let (server, handle, sampler) =
+        let (server, handle, sampler, admission) =
             built.await.map_err(|error| ServerError::Internal(error.to_string()))??;
 
         let ticking =
             tokio::spawn(run_ticks(Arc::clone(&sampler), Arc::clone(handle.subscriptions()), tick));
         let server = Some(tokio::spawn(server.run_with(listener)));
-        Ok(Running { address, url, handle: Handle(handle), sampler, server, ticking })
+        let admitting = admission.map(|admission| tokio::spawn(admission.watch()));
+        Ok(Running { address, url, handle: Handle(handle), sampler, server, ticking, admitting })
     }
 }
 
@@ -169,8 +172,7 @@ impl Running {
 
     /// Stops: closes every connection and no longer listens.
     pub async fn stop(mut self) {
-        self.handle.0.cancel();
-        self.ticking.abort();
+        self.end();
         if let Some(mut server) = self.server.take()
             && tokio::time::timeout(STOP_WITHIN, &mut server).await.is_err()
         {
@@ -180,10 +182,17 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
+impl Running {
+    fn end(&self) {
         self.handle.0.cancel();
         self.ticking.abort();
+        self.admitting.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -216,7 +225,7 @@ fn check(options: &ServerOptions) -> Result<(), ServerError> {
 /// 10 ms, 100 ms became 110 ms whenever a timer fired a moment early.
 const PUBLISHING_CHECK_MS: u64 = 2;
 
-type Built = (opcua::server::Server, ServerHandle, Arc<Sampler>);
+type Built = (opcua::server::Server, ServerHandle, Arc<Sampler>, Option<Admission>);
 
 fn build(
     options: ServerOptions,
@@ -227,6 +236,7 @@ fn build(
     clock: Arc<dyn Clock>,
 ) -> Result<Built, ServerError> {
     let tick_ms = options.tick.as_secs_f64() * 1e3;
+    let admission = admission(&options, &clock)?;
     let made: Arc<Mutex<Option<Arc<Sampler>>>> = Arc::default();
     let (hand_over, namespace_uri, period) =
         (Arc::clone(&made), options.namespace_uri.clone(), options.tick);
@@ -286,7 +296,20 @@ fn build(
     let sampler = made.lock().take();
     let sampler =
         sampler.ok_or_else(|| ServerError::Internal("the node manager was not made".to_owned()))?;
-    Ok((server, handle, sampler))
+    Ok((server, handle, sampler, admission))
+}
+
+fn admission(
+    options: &ServerOptions,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Admission>, ServerError> {
+    let Some(pki) = options.security.encrypted.as_ref().filter(|pki| !pki.trust_all_clients) else {
+        return Ok(None);
+    };
+    let (folder, doorkeeper) = (pki.folder.clone(), pki.doorkeeper.clone());
+    Admission::new(&folder, pki.allow_unknown_revocation, doorkeeper, Arc::clone(clock))
+        .map(Some)
+        .map_err(|error| ServerError::Pki { folder, problem: error.to_string() })
 }
 
 fn with_endpoints(
@@ -310,8 +333,12 @@ fn with_endpoints(
         &options.application_uri,
         &options.host,
     )?;
+    let stack = match pki.trust_all_clients {
+        true => pki.folder.clone(),
+        false => Admission::stack(&pki.folder),
+    };
     builder = builder
-        .pki_dir(&pki.folder)
+        .pki_dir(stack)
         .certificate_path(identity.certificate)
         .private_key_path(identity.key)
         .trust_client_certs(pki.trust_all_clients);

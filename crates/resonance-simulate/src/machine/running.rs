@@ -255,7 +255,12 @@ fn server_options(spec: &MachineSpec, endpoint: Endpoint) -> ServerOptions {
     options.host = endpoint.host;
     options.tick = endpoint.tick;
     options.security.none = endpoint.allow_none || endpoint.pki.is_none();
-    options.security.encrypted = endpoint.pki.map(|folder| Pki { folder, trust_all_clients: true });
+    options.security.encrypted = endpoint.pki.map(|folder| Pki {
+        folder,
+        allow_unknown_revocation: true,
+        doorkeeper: None,
+        trust_all_clients: true,
+    });
     options.allow_anonymous = endpoint.user.is_none();
     options.users = endpoint.user.map(|user| Arc::new(OneUser(user)) as Arc<dyn Authenticator>);
     options

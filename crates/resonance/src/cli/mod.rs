@@ -5,6 +5,7 @@
 //! own runtime. What a command finds goes to standard output, what it says about itself to
 //! standard error.
 
+mod certificate;
 mod completions;
 mod connect;
 mod dead_letters;
@@ -114,6 +115,8 @@ enum Command {
     Status(status::StatusArgs),
     Reload(reload::ReloadArgs),
     #[command(subcommand)]
+    Certificate(certificate::Command),
+    #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// Make what a plant file says about users.
     #[command(subcommand)]
@@ -135,6 +138,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Model(command) => model::run(command),
         Command::Status(args) => status::run(args),
         Command::Reload(args) => reload::run(args),
+        Command::Certificate(command) => certificate::run(command),
         Command::DeadLetters(command) => dead_letters::run(command),
         Command::User(command) => user::run(command),
         Command::Doctor(args) => doctor::run(args),

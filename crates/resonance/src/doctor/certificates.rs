@@ -179,7 +179,7 @@ fn is_open(key: &Path) -> bool {
 fn pki(folder: &Path, checks: &mut Vec<Check>) {
     let own = "delete it and its key; the gateway makes a new one, which its peers must trust anew";
     let trusted = "get the peer's new certificate, compare its fingerprint, put it in its place";
-    for (place, remedy) in [("own", own), ("trusted", trusted)] {
+    for (place, remedy) in [("own", own), ("trusted", trusted), ("issuers", trusted)] {
         let Ok(files) = std::fs::read_dir(folder.join(place)) else { continue };
         let mut files: Vec<PathBuf> = files.flatten().map(|file| file.path()).collect();
         files.sort();

@@ -18,6 +18,7 @@ const SOURCES: &[Column] = &[
     ("refused", "/refused"),
     ("reconnects", "/reconnects"),
     ("clock offset µs", "/clock_offset_us"),
+    ("certificates until", "/certificate_until"),
 ];
 
 const DEPLOYMENTS: &[Column] = &[
@@ -57,6 +58,18 @@ const LETTERS: &[Column] = &[
     ("reason", "/reason"),
 ];
 
+const CERTIFICATES: &[Column] = &[
+    ("for", "/used_by"),
+    ("place", "/place"),
+    ("state", "/state"),
+    ("until", "/until"),
+    ("days", "/days"),
+    ("fingerprint", "/short"),
+    ("subject", "/subject"),
+    ("application URI", "/application_uri"),
+    ("reason", "/reason"),
+];
+
 const SERVERS: &[Column] = &[
     ("server", "/kind"),
     ("url", "/url"),
@@ -64,6 +77,7 @@ const SERVERS: &[Column] = &[
     ("requests", "/requests"),
     ("delivered", "/delivered"),
     ("refused", "/refused"),
+    ("certificates until", "/certificate_until"),
 ];
 
 const SPOOL: &[Column] = &[
@@ -101,6 +115,11 @@ pub(crate) fn tables(status: &Value) -> String {
         out += &table(columns, status.pointer(pointer).map_or(&[], std::slice::from_ref));
     }
     out
+}
+
+/// A table of certificates for people.
+pub(crate) fn certificates(rows: &[Value]) -> String {
+    table(CERTIFICATES, rows).trim_start().to_owned()
 }
 
 /// A table of dead letters for people.

@@ -1,5 +1,6 @@
 //! What only shows over real sockets and with foreign peers.
 
+mod certificates;
 mod chain;
 mod contract;
 mod grpc;

@@ -130,6 +130,7 @@ impl StatusReader {
     fn read(&self) -> ServerStatus {
         let Self { surface, url, counters } = self;
         ServerStatus {
+            certificate_until: None,
             kind: surface.name(),
             url: url.clone(),
             clients: counters.clients.load(Ordering::Relaxed),

@@ -1,86 +1,64 @@
-//! Client certificates that were refused: told as events, and bounded in number on disk.
+//! Certificates of clients: whom the server refuses is told, and what runs out.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use resonance_plant::{Clock, Code, Event, EventSink, Value};
+use resonance_opcua::server::Doorkeeper;
+use resonance_opcua::trust::{Certificate, Folder, Item, Place, Refusal};
+use resonance_plant::{Code, Event, EventSink, Value};
 
+use crate::expiry::Expiry;
 use crate::servers::Context;
 
-/// Refused certificates kept for an operator to look at. Anyone can make new ones, so the oldest
-/// give way.
-const KEPT_MAX: usize = 64;
+const LOOK_EVERY: Duration = Duration::from_secs(600);
 
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Counts and tells who is refused.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) context: Context,
+    pub(super) refused: Arc<AtomicU64>,
+}
 
-/// Looks into the `rejected` folder again and again, for ever.
-pub(super) async fn watch(pki: PathBuf, context: Context, refused: Arc<AtomicU64>) {
-    let folder = pki.join("rejected");
-    let mut known: BTreeSet<PathBuf> = listed(&folder).into_iter().map(|(_, path)| path).collect();
+impl Doorkeeper for Door {
+    fn refused(&self, certificate: &Certificate, refusal: &Refusal, is_news: bool) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        if !is_news {
+            return;
+        }
+        let print = certificate.fingerprint();
+        let message = format!(
+            "an OPC UA client's certificate is not trusted ({}): {refusal}; if its fingerprint \
+             {print} is the client's: resonance certificate trust --thumbprint {}",
+            certificate.subject(),
+            print.get(..16).unwrap_or(&print),
+        );
+        let now = self.context.clock.now();
+        let event = Event::new(now, Code::AccessFailed, "server/opcua", message)
+            .with("certificate", Value::Text(print.into()));
+        self.context.events.record(event);
+    }
+}
+
+/// Looks now and then how long our certificate and those that are trusted hold, for ever.
+pub(super) async fn watch(pki: PathBuf, context: Context, expiry: Arc<Expiry>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let present = {
-            let folder = folder.clone();
-            tokio::task::spawn_blocking(move || bounded(&folder)).await.unwrap_or_default()
-        };
-        for path in present.difference(&known) {
-            refused.fetch_add(1, Ordering::Relaxed);
-            context.events.record(untrusted(path, context.clock.as_ref()));
+        let (pki, context, expiry) = (pki.clone(), context.clone(), Arc::clone(&expiry));
+        let looked = tokio::task::spawn_blocking(move || {
+            let entries = Folder::at(pki).entries();
+            let holding = entries.iter().filter_map(|entry| match (&entry.item, entry.place) {
+                (Item::Certificate(it), Place::Own) => Some(("our", &**it)),
+                (Item::Certificate(it), Place::Trusted) => Some(("the trusted", &**it)),
+                _ => None,
+            });
+            expiry.look(holding, context.clock.now(), context.events.as_ref());
+        });
+        if looked.await.is_err() {
+            return;
         }
-        known = present;
-    }
-}
-
-fn untrusted(path: &Path, clock: &dyn Clock) -> Event {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let message = format!(
-        "an OPC UA client's certificate is not trusted; compare its thumbprint, then move \
-         rejected/{name} to trusted/"
-    );
-    Event::new(clock.now(), Code::AccessFailed, "server/opcua", message)
-        .with("certificate", Value::Text(name.into()))
-}
-
-/// What is in the folder after the oldest beyond the bound were removed.
-fn bounded(folder: &Path) -> BTreeSet<PathBuf> {
-    let mut files = listed(folder);
-    files.sort();
-    let excess = files.len().saturating_sub(KEPT_MAX);
-    for (_, path) in files.drain(..excess) {
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "cannot remove a refused certificate");
-        }
-    }
-    files.into_iter().map(|(_, path)| path).collect()
-}
-
-fn listed(folder: &Path) -> Vec<(SystemTime, PathBuf)> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .map(|entry| {
-            let modified = entry.metadata().and_then(|data| data.modified());
-            (modified.unwrap_or(SystemTime::UNIX_EPOCH), entry.path())
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refused_certificates_are_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        for i in 0..KEPT_MAX + 5 {
-            std::fs::write(folder.path().join(format!("{i}.der")), b"x").unwrap();
-        }
-        assert_eq!(bounded(folder.path()).len(), KEPT_MAX);
-        assert_eq!(listed(folder.path()).len(), KEPT_MAX);
     }
 }

@@ -19,7 +19,9 @@ use resonance_opcua::server::{
 use resonance_plant::{Code, Event, EventSink, Value};
 use tokio::task::JoinHandle;
 
+use self::certificates::Door;
 use super::{Context, RunningServer};
+use crate::expiry::Expiry;
 use crate::plan::OpcUaServerPlan;
 use crate::status::ServerStatus;
 
@@ -31,6 +33,7 @@ pub const NAMESPACE: &str = "urn:resonance:plant";
 pub struct Running {
     server: ua::Running,
     refused: Arc<AtomicU64>,
+    expiry: Arc<Expiry>,
     background: [JoinHandle<()>; 2],
 }
 
@@ -75,6 +78,8 @@ pub async fn start(plan: &OpcUaServerPlan, context: &Context) -> Result<Running,
                 .to_owned(),
         });
     }
+    let door = Arc::new(Door { context: context.clone(), refused: Arc::clone(&refused) });
+    let expiry = Arc::new(Expiry::new("server/opcua".to_owned()));
     let options = ServerOptions {
         listen: plan.listen,
         host: plan.host.clone(),
@@ -84,7 +89,12 @@ pub async fn start(plan: &OpcUaServerPlan, context: &Context) -> Result<Running,
         product: Product::default(),
         security: Security {
             none: plan.allow_none,
-            encrypted: Some(Pki { folder: plan.pki.clone(), trust_all_clients: false }),
+            encrypted: Some(Pki {
+                folder: plan.pki.clone(),
+                allow_unknown_revocation: plan.allow_unknown_revocation,
+                doorkeeper: Some(door),
+                trust_all_clients: false,
+            }),
         },
         allow_anonymous: plan.allow_anonymous,
         users,
@@ -102,9 +112,9 @@ pub async fn start(plan: &OpcUaServerPlan, context: &Context) -> Result<Running,
     context.events.record(listening.with("url", Value::Text(server.url().into())));
     let background = [
         tokio::spawn(board.follow(context.clone())),
-        tokio::spawn(certificates::watch(plan.pki.clone(), context.clone(), Arc::clone(&refused))),
+        tokio::spawn(certificates::watch(plan.pki.clone(), context.clone(), Arc::clone(&expiry))),
     ];
-    Ok(Running { server, refused, background })
+    Ok(Running { server, refused, expiry, background })
 }
 
 impl Running {
@@ -123,6 +133,7 @@ impl RunningServer for Running {
             requests: self.server.requests(),
             delivered: self.server.notifications(),
             refused: self.refused.load(Ordering::Relaxed),
+            certificate_until: self.expiry.first(),
         }
     }
 

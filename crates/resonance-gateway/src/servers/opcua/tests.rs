@@ -23,6 +23,7 @@ fn plan(listen: &str) -> OpcUaServerPlan {
         allow_anonymous: false,
         allow_none: false,
         pki: "pki".into(),
+        allow_unknown_revocation: false,
     }
 }
 

@@ -31,8 +31,11 @@ pub struct OpcUaConfig {
     /// Trusts whatever certificate the server shows. For first contact in a closed network.
     #[serde(default)]
     pub trust_any_certificate: bool,
-    /// The folder of certificates: ours in `own`, the machines' we trust in `trusted`. Absent: one
-    /// for all sources, in the user's data folder.
+    /// Admits machines of trusted authorities of which no valid revocation list is at hand.
+    #[serde(default)]
+    pub allow_unknown_revocation: bool,
+    /// The folder of certificates: ours in `own`, those we trust in `trusted` and so on
+    /// (docs/opcua.md). Absent: one for all sources, in the user's data folder.
     #[serde(default)]
     pub pki: Option<std::path::PathBuf>,
     /// Which time an observation carries.

@@ -15,6 +15,8 @@ use opcua::types::{
     StatusCode, UserTokenType,
 };
 use resonance_opcua::structures;
+use resonance_opcua::trust::{Certificate, own_of_chain};
+use resonance_plant::{Clock, SystemClock};
 
 use super::config::{OpcUaConfig, SecurityMode, SecurityPolicy};
 use super::failure::Failure;
@@ -52,8 +54,18 @@ pub(super) struct Session {
 impl Session {
     /// The certificate of the machine (DER), where it showed one.
     pub(super) fn server_certificate(&self) -> Option<Vec<u8>> {
-        let shown = pki::own_of_chain(self.certificate.as_ref());
+        let shown = own_of_chain(self.certificate.as_ref());
         (!shown.is_empty()).then(|| shown.to_vec())
+    }
+}
+
+impl Session {
+    /// The certificates that a session stands on, with whose they are.
+    pub(super) fn certificates(&self) -> Vec<(&'static str, Certificate)> {
+        let own = self.pki.as_ref().and_then(Pki::own).map(|it| ("our", it));
+        let shown = Certificate::from_der(own_of_chain(self.certificate.as_ref()));
+        let shown = shown.filter(|_| self.pki.is_some()).map(|it| ("the machine's", it));
+        own.into_iter().chain(shown).collect()
     }
 }
 
@@ -90,7 +102,8 @@ pub(super) async fn connect(config: &OpcUaConfig) -> Result<(Live, Session), Fai
         .map_err(limited("asking for its endpoints"))??;
     let mut endpoint = choose(config, &identity, &endpoints)?;
     if let Some(pki) = &pki {
-        pki.check(config, endpoint.server_certificate.as_ref())?;
+        let told = endpoint.server.application_uri.as_ref();
+        pki.check(config, endpoint.server_certificate.as_ref(), told, SystemClock.now())?;
     }
     // The address as configured is known to reach the machine; the one it tells may not.
     endpoint.endpoint_url = config.url.as_str().into();

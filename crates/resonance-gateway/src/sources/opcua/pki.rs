@@ -1,16 +1,16 @@
 //! Certificates: our own, and which machines' we trust.
 //!
-//! A folder, one for the whole gateway unless a source names another:
-//! `own/cert.der` (give it to the machine), `private/private.pem`, `trusted/` (machines' certificates
-//! as `.der` or `.pem`, exact), `rejected/` (what was shown and not trusted; move it to `trusted/`).
+//! A [`Folder`], one for the whole gateway unless a source names another.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use opcua::crypto::{CertificateStore, PrivateKey, X509, X509Data};
+use opcua::core::comms::url::hostname_port_from_url;
+use opcua::crypto::{CertificateStore, PrivateKey, X509Data};
 use opcua::sync::RwLock;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
+use resonance_opcua::trust::{Certificate, Expected, Folder, Peer, Refusal, own_of_chain};
+use resonance_plant::Timestamp;
 
 use super::config::OpcUaConfig;
 use super::failure::Failure;
@@ -21,8 +21,8 @@ pub(super) const APPLICATION_URI: &str = "urn:resonance:gateway";
 /// Where the folder is unless configured.
 const FOLDER_VARIABLE: &str = "RESONANCE_PKI";
 
-/// Certificates kept of machines that were refused; an attacker could show any number.
-const REJECTED_MAX: usize = 64;
+/// Our certificate, in the folder.
+const OWN: &str = "own/cert.der";
 
 /// Our key is this long and our certificate valid this long.
 const KEY_BITS: u32 = 2048;
@@ -34,7 +34,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// The folder and what it holds of our own.
 #[derive(Clone)]
 pub(super) struct Pki {
-    folder: PathBuf,
+    folder: Folder,
     /// For the OPC UA stack, which wants to check the machine's certificate once more.
     pub(super) store: Arc<RwLock<CertificateStore>>,
     /// Our private key.
@@ -70,10 +70,12 @@ impl Pki {
             ))
         };
         let folder = std::path::absolute(folder).map_err(|e| failed("no such place", &e))?;
-        let certificate = folder.join("own/cert.der");
+        let certificate = folder.join(OWN);
         let key = folder.join("private/private.pem");
         let _making = MAKING.lock();
-        for name in ["own", "trusted", "rejected", "shown/trusted", "shown/rejected"] {
+        let this = Folder::at(&folder);
+        this.make().map_err(|e| failed("not usable", &e))?;
+        for name in ["shown/trusted", "shown/rejected"] {
             std::fs::create_dir_all(folder.join(name)).map_err(|e| failed(name, &e))?;
         }
         if !(certificate.exists() && key.exists()) {
@@ -93,19 +95,25 @@ impl Pki {
         store.set_skip_verify_certs(true);
         store.set_trust_unknown_certs(true);
         let key = own_key.ok_or_else(|| failed("own", &"the certificate or key is unreadable"))?;
-        Ok(Self { folder, store: Arc::new(RwLock::new(store)), key })
+        Ok(Self { folder: this, store: Arc::new(RwLock::new(store)), key })
     }
 
-    /// Whether to trust a machine that shows this certificate (DER).
+    /// Whether to trust a machine that shows these certificates (DER, its own first).
     ///
     /// # Errors
-    /// [`Failure::Untrusted`] with the fingerprint and what to do.
-    pub(super) fn check(&self, config: &OpcUaConfig, shown: &[u8]) -> Result<(), Failure> {
+    /// [`Failure::Untrusted`] with the fingerprint, the reason and what to do.
+    pub(super) fn check(
+        &self,
+        config: &OpcUaConfig,
+        shown: &[u8],
+        application_uri: &str,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let url = &config.url;
         // A chain is the machine's own certificate first, then its issuers'.
-        let certificate = X509::from_der(own_of_chain(shown))
-            .map_err(|_| Failure::Untrusted(format!("{url} shows no readable certificate")))?;
-        let print = fingerprint(own_of_chain(shown));
+        let certificate = Certificate::from_der(own_of_chain(shown))
+            .ok_or_else(|| Failure::Untrusted(format!("{url} shows no readable certificate")))?;
+        let print = certificate.fingerprint();
         if let Some(pinned) = &config.server_fingerprint {
             return if normal(pinned) == print {
                 Ok(())
@@ -119,67 +127,59 @@ impl Pki {
         if config.trust_any_certificate {
             return Ok(());
         }
-        if !self.holds(own_of_chain(shown)) {
-            return Err(self.untrusted(url, &print, own_of_chain(shown)));
-        }
-        certificate.is_time_valid(&chrono_now()).map_err(|error| {
-            Failure::Untrusted(format!(
-                "{url} shows a trusted certificate that is not valid now: {error}; renew it, or \
-                 pin it with server_fingerprint = \"{print}\""
-            ))
-        })
-    }
-
-    /// Whether the trusted folder holds exactly this certificate.
-    fn holds(&self, der: &[u8]) -> bool {
-        let Ok(entries) = std::fs::read_dir(self.folder.join("trusted")) else { return false };
-        entries.flatten().any(|entry| {
-            CertificateStore::read_cert(&entry.path())
-                .is_ok_and(|trusted| trusted.as_byte_string().as_ref() == der)
-        })
-    }
-
-    fn untrusted(&self, url: &str, print: &str, der: &[u8]) -> Failure {
-        let rejected = self.folder.join("rejected");
-        let kept = std::fs::read_dir(&rejected).map_or(usize::MAX, Iterator::count);
-        let file = rejected.join(format!("{print}.der"));
-        let hint = if file.exists() || kept < REJECTED_MAX && std::fs::write(&file, der).is_ok() {
-            format!("move {} to the folder trusted beside it, or ", file.display())
-        } else {
-            String::new()
+        let host = hostname_port_from_url(url, 0).map(|(host, _)| host).ok();
+        let expected = Expected {
+            peer: Peer::Server,
+            host: host.as_deref(),
+            application_uri: Some(application_uri),
+            allow_unknown_revocation: config.allow_unknown_revocation,
         };
+        let judged = self.folder.trust_list().judge(shown, expected, now);
+        judged.map(|_| ()).map_err(|refusal| self.untrusted(url, &print, &certificate, &refusal))
+    }
+
+    fn untrusted(
+        &self,
+        url: &str,
+        print: &str,
+        certificate: &Certificate,
+        refusal: &Refusal,
+    ) -> Failure {
+        let kept = self.folder.keep_rejected(certificate);
+        if *refusal != Refusal::Untrusted {
+            return Failure::Untrusted(format!(
+                "{url} shows a certificate (fingerprint {print}) that is refused: {refusal}"
+            ));
+        }
+        let hint = kept.map_or_else(
+            |_| String::new(),
+            |file| {
+                format!(
+                    "trust it with `resonance certificate trust --pki {} --thumbprint {}` (it is \
+                     kept as {}), or ",
+                    self.folder.path().display(),
+                    print.get(..16).unwrap_or(print),
+                    file.display()
+                )
+            },
+        );
         Failure::Untrusted(format!(
             "{url} shows a certificate that is not trusted; compare its fingerprint {print} with \
              the machine's, then {hint}set server_fingerprint"
         ))
     }
-}
 
-/// The OPC UA stack keeps time as `chrono` does; this spares us the dependency.
-fn chrono_now() -> opcua::types::DateTimeUtc {
-    opcua::types::DateTime::now().as_chrono()
-}
-
-/// SHA-256 in lower-case hexadecimal.
-pub(super) fn fingerprint(der: &[u8]) -> String {
-    Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect()
+    /// Ours.
+    pub(super) fn own(&self) -> Option<Certificate> {
+        let bytes = std::fs::read(self.folder.path().join(OWN)).ok()?;
+        Certificate::from_file(&bytes)
+    }
 }
 
 /// As people write fingerprints: with colons or spaces, in capitals.
 fn normal(fingerprint: &str) -> String {
     let hex = fingerprint.trim().trim_start_matches("sha256:");
     hex.chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-/// The first certificate of a chain of DER sequences; all of it where that cannot be told.
-pub(super) fn own_of_chain(der: &[u8]) -> &[u8] {
-    match der {
-        [0x30, 0x82, high, low, ..] => {
-            let length = 4 + usize::from(u16::from_be_bytes([*high, *low]));
-            der.get(..length).unwrap_or(der)
-        }
-        _ => der,
-    }
 }
 
 fn make_private_folder(folder: &Path) -> std::io::Result<()> {
@@ -205,6 +205,8 @@ fn description() -> X509Data {
 
 #[cfg(test)]
 mod tests {
+    use resonance_plant::{Clock, SystemClock};
+
     use super::*;
 
     fn config(more: &str) -> OpcUaConfig {
@@ -220,22 +222,26 @@ mod tests {
         assert_eq!(std::fs::read(folder.path().join("own/cert.der")).unwrap(), own);
 
         // Our own certificate plays the machine's.
-        let refused = again.check(&config(""), &own).unwrap_err().to_string();
-        let print = fingerprint(&own);
+        let now = SystemClock.now();
+        let check = |pki: &Pki, more: &str, shown: &[u8]| {
+            pki.check(&config(more), shown, APPLICATION_URI, now)
+        };
+        let refused = check(&again, "", &own).unwrap_err().to_string();
+        let print = Certificate::from_der(&own).unwrap().fingerprint();
         assert!(refused.contains(&print) && refused.contains("rejected"), "{refused}");
-        assert_eq!(pki.check(&config("trust_any_certificate = true"), &own), Ok(()));
+        assert_eq!(check(&pki, "trust_any_certificate = true", &own), Ok(()));
         let pinned = format!("server_fingerprint = \"SHA256:{}\"", print.to_uppercase());
-        assert_eq!(pki.check(&config(&pinned.replace("SHA256:", "")), &own), Ok(()));
-        let other = pki.check(&config("server_fingerprint = \"00ff\""), &own).unwrap_err();
+        assert_eq!(check(&pki, &pinned.replace("SHA256:", ""), &own), Ok(()));
+        let other = check(&pki, "server_fingerprint = \"00ff\"", &own).unwrap_err();
         assert!(other.to_string().contains("server_fingerprint says 00ff"), "{other}");
 
         let rejected = folder.path().join("rejected").join(format!("{print}.der"));
         std::fs::rename(rejected, folder.path().join("trusted/mill.der")).unwrap();
-        assert_eq!(pki.check(&config(""), &own), Ok(()));
+        assert_eq!(check(&pki, "", &own), Ok(()));
         let mut chain = own.clone();
         chain.extend_from_slice(&own);
-        assert_eq!(pki.check(&config(""), &chain), Ok(()), "issuers may follow");
-        assert!(matches!(pki.check(&config(""), b"junk"), Err(Failure::Untrusted(_))));
+        assert_eq!(check(&pki, "", &chain), Ok(()), "issuers may follow");
+        assert!(matches!(check(&pki, "", b"junk"), Err(Failure::Untrusted(_))));
     }
 
     #[cfg(unix)]

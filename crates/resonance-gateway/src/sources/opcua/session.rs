@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::types::{Error, StatusCode};
+use resonance_opcua::trust::Certificate;
 use resonance_opcua::value::status_from_ua;
 use resonance_plant::{Code, Status, Timestamp, Value};
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use super::requests::Live;
 use super::rounds::Rounds;
 use super::subscriptions::{Layout, is_filter_problem, subscribe};
 use super::unpack::Unpacker;
+use crate::expiry::Expiry;
 use crate::hub::ingest::BlockSender;
 use crate::sources::backoff::{Backoff, STEADY, random};
 use crate::sources::contact::Contact;
@@ -98,6 +100,9 @@ pub(super) struct Reader {
     pub(super) link: Link,
     pub(super) unpacker: Unpacker,
     contact: Contact,
+    expiry: Expiry,
+    /// What the session at hand stands on.
+    certificates: Vec<(&'static str, Certificate)>,
     backoff: Backoff,
     /// A message was handed over, all or part of it, since the connection was made.
     pub(super) progressed: bool,
@@ -119,6 +124,8 @@ impl Reader {
         Self {
             unpacker: Unpacker::new(&link, config.time),
             contact: Contact::new(&link, &config.url),
+            expiry: Expiry::new(format!("source/{}", link.id)),
+            certificates: Vec::new(),
             backoff: Backoff::new(Duration::from_millis(u64::from(config.backoff_ms_max.max(1)))),
             config: Arc::new(config),
             link,
@@ -189,6 +196,8 @@ impl Reader {
             }
         }
         let (live, session) = connect(&self.config).await?;
+        self.certificates = session.certificates();
+        self.look_at_certificates();
         let (lost, fruitless) = (Instant::now(), FRUITLESS_MAX);
         Ok((Arc::new(live), Kept { session, layout: None, lost, fruitless }))
     }
@@ -262,6 +271,14 @@ impl Reader {
         }
     }
 
+    /// Certificates that run out are told ahead.
+    fn look_at_certificates(&mut self) {
+        let of_session = self.certificates.iter().map(|(whose, it)| (*whose, it));
+        self.expiry.look(of_session, self.link.clock.now(), self.link.events.as_ref());
+        let until = self.expiry.first().map_or(0, Timestamp::nanos);
+        self.link.counters.certificate_until.set(until);
+    }
+
     /// A point's node does not exist, or cannot be monitored.
     async fn unknown(
         &mut self,
@@ -320,6 +337,7 @@ impl Reader {
         out: &mut BlockSender,
     ) {
         self.times(findings.times);
+        self.look_at_certificates();
         let now = self.link.clock.now();
         for (index, status) in findings.vanished {
             layout.items[index].monitored = None;

@@ -44,6 +44,9 @@ pub(crate) struct OpcUaServer {
     /// The folder of the server's certificate and of the client certificates it trusts.
     #[serde(default = "defaults::pki")]
     pub(crate) pki: PathBuf,
+    /// Admits clients of trusted authorities of which no valid revocation list is at hand.
+    #[serde(default)]
+    pub(crate) allow_unknown_revocation: bool,
 }
 
 /// The HTTP server: inference API, server-sent events, status.

@@ -153,6 +153,7 @@ impl Resolver<'_, '_> {
             allow_anonymous: server.allow_anonymous,
             allow_none: server.allow_none,
             pki: self.folder_of(&server.pki),
+            allow_unknown_revocation: server.allow_unknown_revocation,
         });
         let http = self.file.server.http.as_ref().map(|server| HttpServerPlan {
             listen: server.listen,

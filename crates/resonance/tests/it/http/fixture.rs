@@ -250,6 +250,7 @@ fn source() -> SourceStatus {
         times_replaced: 0,
         reconnects: 1,
         clock_offset_us: -1_500,
+        certificate_until: None,
         last_message: None,
     }
 }
