@@ -1,6 +1,7 @@
 //! What the `resonance` command is made of. The command is all that is offered: nobody else should
 //! depend on this crate, whose two public functions serve the program and its fuzz target.
 
+mod backup;
 mod cli;
 mod config;
 mod connect;

@@ -15,6 +15,7 @@
 //! - *The file is damaged.* It is moved aside under another name, with an event, and a new one
 //!   is begun.
 
+mod copy;
 mod cursor;
 mod error;
 mod losses;
@@ -39,6 +40,7 @@ use crate::plan::SpoolPlan;
 use crate::status::{SinkCounters, SpoolStatus};
 use crate::traces::Tracer;
 
+pub use copy::copy;
 pub use cursor::{Cursor, Spooled};
 pub use error::SpoolError;
 pub use refused::{DeadLetter, DeadLetters, REFUSED_MAX, Selection};

@@ -554,3 +554,42 @@ async fn sinks_come_and_go_while_results_flow() {
     spool.arrange(vec!["scada".into()]).await.unwrap();
     await_that("a sink that is gone holds nothing back", || spool.status().kept == 0);
 }
+
+#[tokio::test]
+async fn a_copy_is_the_spool_of_one_moment_while_results_come() {
+    let bench = Bench::new();
+    let plan_of = bench.plan(LARGE, DropPolicy::Oldest);
+    let spool = bench.open(&plan_of, &["mes"]);
+    let copied = bench.folder.path().join("copy.sqlite");
+    assert!(matches!(
+        copy(&bench.path().with_extension("no"), &copied),
+        Err(SpoolError::Absent(_))
+    ));
+    (1..=500).for_each(|sequence| spool.writer().offer(record("wear", sequence)));
+    let (mut reading, _) = cursor(&spool, "mes");
+    let read_before = read(&mut reading, 100).await;
+    reading.acknowledge(read_before.last().unwrap().sequence);
+    await_that("all is written", || spool.status().written == 500);
+    let writer = spool.writer();
+    let writing = std::thread::spawn(move || {
+        (501..=3_000).for_each(|sequence| writer.offer(record("wear", sequence)));
+    });
+    copy(&bench.path(), &copied).unwrap();
+    writing.join().unwrap();
+    assert!(copy(&bench.path(), &copied).is_err(), "nothing is overwritten");
+    spool.close();
+    let copied = bench.open(&plan(&copied, LARGE, DropPolicy::Oldest), &["mes"]);
+    let last = copied.last_sequence("wear");
+    assert!((500..=3_000).contains(&last), "{last}");
+    let (mut reading, _) = cursor(&copied, "mes");
+    let ids = |range: std::ops::RangeInclusive<u64>| range.map(|n| record("wear", n).id);
+    let mut found = Vec::new();
+    while found.last() != Some(&record("wear", last).id) {
+        found.extend(read(&mut reading, 1).await.iter().map(|one| one.id));
+    }
+    // The place of a sink is kept every quarter of a second: it may be a little behind.
+    let from = last + 1 - found.len() as u64;
+    assert!(from <= 101, "{from}");
+    assert_eq!(found, ids(from..=last).collect::<Vec<_>>());
+    copied.close();
+}

@@ -5,6 +5,7 @@
 //! own runtime. What a command finds goes to standard output, what it says about itself to
 //! standard error.
 
+mod backup;
 mod certificate;
 mod completions;
 mod connect;
@@ -22,6 +23,7 @@ mod plant;
 mod record;
 mod reload;
 mod replay;
+mod restore;
 mod run;
 mod signal;
 mod simulate;
@@ -122,6 +124,8 @@ enum Command {
     #[command(subcommand)]
     User(user::Command),
     Doctor(doctor::DoctorArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -142,6 +146,8 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::DeadLetters(command) => dead_letters::run(command),
         Command::User(command) => user::run(command),
         Command::Doctor(args) => doctor::run(args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

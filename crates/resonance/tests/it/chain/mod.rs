@@ -1,5 +1,6 @@
 //! The whole chain: the real binary between machines, brokers and clients nobody here wrote.
 
+mod backup;
 mod bad_input;
 mod connect;
 mod demo;
