@@ -96,7 +96,8 @@ def manifest(name, shape_in, shape_out, samples):
 
 def plant(folder, url=None, assets=0, points_each=0, model=None, trigger=None, opcua=False,
           broker=None, served=(), grpc=False, **source):
-    """Writes plant.toml: assets of points of the simulated load, each judged by one model."""
+    """Writes plant.toml: assets of points of the simulated load, each judged by one model. With
+    several addresses each asset has a source of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["[server.http]", 'listen = "127.0.0.1:0"', 'anonymous = "operate"']
     if opcua:
@@ -108,15 +109,18 @@ def plant(folder, url=None, assets=0, points_each=0, model=None, trigger=None, o
         lines += ["[[model]]", f'folder = "{package}"']
     if broker:
         lines += ["[[sink]]", 'id = "mes"', 'type = "mqtt"', f'url = "{broker}"']
-    if url:
-        lines += ["[[source]]", 'id = "load"', 'type = "opcua"', f'url = "{url}"',
+    urls = [url] if isinstance(url, str) else url or []
+    for number, url in enumerate(urls):
+        lines += ["[[source]]", f'id = "load{number}"', 'type = "opcua"', f'url = "{url}"',
                   'security_policy = "none"', 'security_mode = "none"',
                   "allow_weak_security = true"]
         lines += [f"{key} = {value}" for key, value in source.items()]
     for asset in range(assets):
-        lines += ["[[asset]]", f'id = "m{asset}"', 'source = "load"']
+        own = len(urls) > 1
+        lines += ["[[asset]]", f'id = "m{asset}"', f'source = "load{asset if own else 0}"']
+        first = 0 if own else asset * points_each
         for point in range(points_each):
-            node = f"ns=2;s=Load.Counters.P{asset * points_each + point:05}"
+            node = f"ns=2;s=Load.Counters.P{first + point:05}"
             lines += ["[[asset.point]]", f'name = "p{point}"', 'type = "float64"',
                       f'semantic_id = "urn:bench:{point}"', f'address = "{node}"']
     if model:
