@@ -46,6 +46,29 @@ def add_classes(model, source, bounds, name):
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.INT64, [None, 1]))
 
 
+def positive_probability(model, name):
+    """Replaces a two-class classifier's outputs by the probability of its second class."""
+    graph = model.graph
+    probabilities = graph.output[1].name
+    graph.initializer.append(helper.make_tensor("positive", TensorProto.INT64, [1], [1]))
+    graph.node.append(helper.make_node("Gather", [probabilities, "positive"], [name], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]))
+    drop_unused(graph)
+
+
+def drop_unused(graph):
+    """Leaves out what no output depends on."""
+    needed = {output.name for output in graph.output}
+    for node in reversed(list(graph.node)):
+        if needed.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            needed.update(node.input)
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in needed]:
+        graph.initializer.remove(tensor)
+
+
 def golden(model, rows):
     """Golden vectors: what ONNX Runtime answers to each row, in the form of the Open Inference
     Protocol."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import windows
 
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = 30
 CLIP = 125.0
 COVERAGE = 0.9
@@ -55,8 +56,7 @@ def meaning(name):
 
 
 def shared():
-    here = Path(__file__).resolve().parents[2]
-    return Path(os.environ.get("RESONANCE_SHARED", here.parent / "shared"))
+    return Path(os.environ.get("RESONANCE_SHARED", ROOT.parent / "shared"))
 
 
 def load():

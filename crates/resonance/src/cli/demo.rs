@@ -25,7 +25,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value = "text")]
     format: Format,
     /// Also replays recorded machines: a folder with `turbofan/train_FD001.txt` and
-    /// `cnc-mill/experiment_01.csv` (NASA C-MAPSS and the University of Michigan's CNC mill).
+    /// `cnc-mill/experiment_03.csv` (NASA C-MAPSS and the University of Michigan's CNC mill).
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Keeps plant file, packages, events and spool in this folder. Absent: a folder that is

@@ -30,7 +30,11 @@ pub(super) static TURBOFAN_RUL: Package = package!(
     "turbofan-rul": "model.toml", "model.onnx", "golden.json", "card.md", "replay.toml"
 );
 
-/// The description of the recorded milling runs; there is no model for them.
+/// Whether the recorded mill cuts.
+pub(super) static CUTTING: Package =
+    package!("cutting": "model.toml", "model.onnx", "golden.json", "card.md");
+
+/// The description of the recorded milling runs.
 pub(super) static CNC_MILL: Package = package!("cnc-mill": "replay.toml");
 
 impl Package {

@@ -9,7 +9,7 @@ use resonance_simulate::machine::{Endpoint, Running};
 use resonance_simulate::mes::Mes;
 use resonance_simulate::replay::{Recording, ReplayOptions};
 
-use super::packages::{CNC_MILL, TOOL_WEAR, TURBOFAN_RUL};
+use super::packages::{CNC_MILL, CUTTING, TOOL_WEAR, TURBOFAN_RUL};
 use super::plant::{Judge, Machine, text};
 use crate::config::PlantText;
 
@@ -27,7 +27,7 @@ pub(crate) struct Scene {
 pub(crate) struct Recorded {
     /// The run-to-failure table.
     turbofan: PathBuf,
-    /// A milling run.
+    /// A milling run: one of those that the package holds out.
     milling: PathBuf,
 }
 
@@ -86,7 +86,7 @@ impl Recorded {
         };
         Ok(Self {
             turbofan: file("turbofan/train_FD001.txt")?,
-            milling: file("cnc-mill/experiment_01.csv")?,
+            milling: file("cnc-mill/experiment_03.csv")?,
         })
     }
 }
@@ -121,20 +121,20 @@ impl Scene {
             keys: "trigger = { on = \"change\" }\n\
                    gate = { point = \"execution\", one_of = [\"cutting\"], settle_ms = 3200 }",
         }];
-        let turbofan;
+        let (turbofan, cutting);
         if let Some(recorded) = recorded {
             turbofan = TURBOFAN_RUL.write(&models).map_err(wrong)?;
+            cutting = CUTTING.write(&models).map_err(wrong)?;
             let mill = CNC_MILL.write(&models).map_err(wrong)?;
             let engine = replay(&recorded.turbofan, &turbofan, Some(TURBOFAN_UNIT), TURBOFAN_SPEED);
             machines.push(("engine", "smart_sensor", engine.await?));
             let milling = replay(&recorded.milling, &mill, None, 1.0);
             machines.push(("recorded-mill", "cnc_machine_tool", milling.await?));
-            judges.push(Judge {
-                id: "rul",
-                asset: "engine",
-                package: &turbofan,
-                keys: "trigger = { on = \"change\" }",
-            });
+            for (id, asset, package) in
+                [("rul", "engine", &turbofan), ("cutting", "recorded-mill", &cutting)]
+            {
+                judges.push(Judge { id, asset, package, keys: "trigger = { on = \"change\" }" });
+            }
         }
         let described: Vec<Machine<'_>> = machines
             .iter()

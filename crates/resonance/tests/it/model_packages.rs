@@ -13,6 +13,8 @@ use resonance_simulate::replay::{Recording, ReplayOptions};
 
 use crate::needs::{engine, shared, workspace};
 
+const PACKAGES: [&str; 3] = ["tool-wear", "turbofan-rul", "cutting"];
+
 fn package(name: &str) -> VerifiedModel {
     load(&workspace().join("models").join(name), &PackageLimits::default())
         .unwrap_or_else(|error| panic!("{error}"))
@@ -55,10 +57,11 @@ fn assert_same_row(model: &VerifiedModel, golden: &GoldenVector, samples: &[Vec<
 
 #[test]
 fn packages_are_read_and_say_what_they_learned_from() {
-    for name in ["tool-wear", "turbofan-rul"] {
+    for name in PACKAGES {
         let model = package(name);
         assert_eq!(&*model.manifest.name, name);
-        assert_eq!(&*model.manifest.training.data, "simulated");
+        let data = if name == "cutting" { "recorded" } else { "simulated" };
+        assert_eq!(&*model.manifest.training.data, data);
         assert!(model.golden.len() >= 8, "{name}: {} golden vectors", model.golden.len());
         assert!(model.files.file("card.md").is_some(), "{name} pins its card");
         assert!(model.files.file("model.onnx").unwrap().len() < 1_500_000);
@@ -103,14 +106,22 @@ fn tool_wear_is_trained_on_what_the_gateway_computes() {
     }
 }
 
-/// The names of the columns of the run-to-failure table, by the sidecar that replays it.
+/// The place of a feature's column in a recording, by the sidecar that replays it.
 fn column_of(sidecar: &toml::Table, feature: &FeatureSpec) -> usize {
     let columns = sidecar["column"].as_array().unwrap();
-    let wanted = feature.meaning.semantic_id.as_str();
-    let is_wanted = |column: &toml::Value| {
-        column.get("semantic_id").and_then(toml::Value::as_str) == Some(wanted)
+    let text = |column: &toml::Value, key: &str| {
+        column.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned()
     };
-    columns.iter().position(is_wanted).unwrap_or_else(|| panic!("no column for {wanted}"))
+    let wanted = (feature.meaning.semantic_id.as_str(), &*feature.meaning.qualifier.0);
+    let place = columns.iter().position(|column| {
+        (text(column, "semantic_id").as_str(), text(column, "qualifier").as_str()) == wanted
+    });
+    place.unwrap_or_else(|| panic!("no column for {wanted:?}"))
+}
+
+fn sidecar(folder: &str) -> toml::Table {
+    let path = workspace().join("models").join(folder).join("replay.toml");
+    std::fs::read_to_string(path).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -140,8 +151,7 @@ impl RunToFailure {
         let table = std::fs::read_to_string(shared(test, "data/turbofan/train_FD001.txt")?);
         let row = |line: &str| line.split_whitespace().map(|f| f.parse().unwrap()).collect();
         let rows = table.unwrap().lines().map(row).collect();
-        let sidecar = workspace().join("models/turbofan-rul/replay.toml");
-        let sidecar: toml::Table = std::fs::read_to_string(sidecar).unwrap().parse().unwrap();
+        let sidecar = sidecar("turbofan-rul");
         let features = model.manifest.inputs[0].features.iter();
         Some(Self { rows, columns: features.map(|feature| column_of(&sidecar, feature)).collect() })
     }
@@ -165,7 +175,7 @@ fn program(test: &str, model: &VerifiedModel) -> Option<Box<dyn Program>> {
 #[test]
 fn onnx_runtime_reproduces_the_golden_vectors_of_the_packages() {
     let test = "onnx_runtime_reproduces_the_golden_vectors_of_the_packages";
-    for name in ["tool-wear", "turbofan-rul"] {
+    for name in PACKAGES {
         let model = package(name);
         let Some(program) = program(test, &model) else { return };
         let report = verify_golden(program.as_ref(), &model).unwrap();
@@ -206,6 +216,58 @@ fn remaining_life_of_units_it_never_saw_is_as_good_as_stated() {
     assert!(rmse <= 17.0 && rmse < 0.5 * stated["rmse_constant_cycles"], "{rmse} cycles");
     assert!((rmse - stated["rmse_cycles"]).abs() < 0.01, "{rmse} cycles, stated otherwise");
     assert!((within / windows - interval.coverage).abs() < 0.002, "{within} of {windows} within");
+}
+
+/// A recorded milling run as numbers; texts are NaN.
+fn milling_run(test: &str, run: usize) -> Option<(Vec<String>, Vec<Vec<f64>>)> {
+    let table = shared(test, &format!("data/cnc-mill/experiment_{run:02}.csv"))?;
+    let table = std::fs::read_to_string(table).unwrap();
+    let mut lines = table.lines();
+    let names = lines.next().unwrap().split(',').map(str::to_owned).collect();
+    let row = |line: &str| line.split(',').map(|f| f.parse().unwrap_or(f64::NAN)).collect();
+    Some((names, lines.map(row).collect()))
+}
+
+/// Every row of the runs that the package holds out: golden vectors are rows of the recording, and
+/// the share told right is the stated one. What counts as cutting is said in the card.
+#[test]
+fn cutting_is_told_on_runs_it_never_saw_as_well_as_stated() {
+    let test = "cutting_is_told_on_runs_it_never_saw_as_well_as_stated";
+    let model = package("cutting");
+    let Some(program) = program(test, &model) else { return };
+    let mut session = program.session().unwrap();
+    let sidecar = sidecar("cnc-mill");
+    let features = model.manifest.inputs[0].features.iter();
+    let columns: Vec<usize> = features.map(|feature| column_of(&sidecar, feature)).collect();
+    let outputs = OutputPlan::new(&model.manifest);
+    let (mut answers, mut shares) = (TensorBuf::default(), Vec::new());
+    for run in &model.manifest.training.held_out {
+        let Some((names, rows)) = milling_run(test, run.parse().unwrap()) else { return };
+        let place = |name: &str| names.iter().position(|column| column == name).unwrap();
+        let [feed, height, at_rest] =
+            ["M_CURRENT_FEEDRATE", "Z_ActualPosition", "Z_SetAcceleration"].map(place);
+        let samples = |row: &[f64]| columns.iter().map(|at| vec![row[*at]]).collect::<Vec<_>>();
+        let of_run = |v: &&GoldenVector| v.name.contains(&format!("run {run};"));
+        for vector in model.golden.iter().filter(of_run) {
+            assert_same_row(&model, vector, &samples(&rows[part(vector, "row")]));
+        }
+        let mut rests: Vec<f64> = rows.iter().map(|row| row[at_rest]).collect();
+        rests.sort_by(f64::total_cmp);
+        let rest = rests[rests.len() / 2];
+        let mut right = 0.0;
+        for row in &rows {
+            let inputs = TensorBuf { tensors: vec![row_of(&model, &samples(row))] };
+            session.infer(&inputs, &mut answers).unwrap();
+            let told = outputs.extract(&answers, 1, 0).unwrap().value.as_f64().unwrap();
+            let cuts = row[feed] != 50.0 && row[height] - rest < 30.2;
+            right += f64::from(told == f64::from(u8::from(cuts)));
+        }
+        shares.push(right / rows.len() as f64);
+    }
+    let (mean, stated) =
+        (shares.iter().sum::<f64>() / shares.len() as f64, &model.manifest.training.figures);
+    assert!((mean - stated["held_out_accuracy"]).abs() < 1e-3, "{shares:?}, stated otherwise");
+    assert!(mean > stated["held_out_power_bound_accuracy"] + 0.02, "{mean}");
 }
 
 /// Machines that the model never saw, with tools of known wear: most answers lie within the

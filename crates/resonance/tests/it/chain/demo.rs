@@ -66,6 +66,11 @@ fn the_demo_replays_recordings_beside_the_simulation() {
         values.iter().all(|value| value["status"]["name"] == "Good").then_some(values)
     });
     assert_eq!(milled.len(), 48);
+    eventually("whether the recorded mill cuts", || {
+        let values = client.get("/api/v1/values?asset=recorded-mill&deployment=cutting").json();
+        let of = |value: &&Value| value["point"] == "cutting.cutting";
+        values["values"].as_array()?.iter().find(of)?["value"].as_f64()
+    });
     let (code, out, said) = demo.end();
     assert_eq!(code, Some(0), "{said}");
     let summary = summary(&out);
