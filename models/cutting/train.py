@@ -129,7 +129,7 @@ shape = [-1, 1]
 name = "cutting_probability"
 element = 0
 semantic_id = "urn:resonance:mill:cutting-probability"
-quantity = "ratio"
+quantity = "dimensionless"
 unit = "C62"
 range = [0.0, 1.0]
 

@@ -34,6 +34,16 @@ def clip_output(model, low, high, name, scale=1.0):
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]))
 
 
+def shift_output(model, by):
+    """Adds a number to the model's only output."""
+    graph = model.graph
+    (output,) = graph.output
+    graph.initializer.append(helper.make_tensor("shift", TensorProto.FLOAT, [], [by]))
+    graph.node.append(helper.make_node("Add", [output.name, "shift"], ["shifted"]))
+    graph.output.remove(output)
+    graph.output.append(helper.make_tensor_value_info("shifted", TensorProto.FLOAT, [None, 1]))
+
+
 def add_classes(model, source, bounds, name):
     """Adds an output that counts how many of the bounds the output `source` reaches."""
     graph = model.graph
@@ -131,12 +141,13 @@ def meaning_toml(meaning):
 
 
 def features_toml(features):
-    """`features`: pairs of a meaning (dict) and its statistics."""
+    """`features`: a meaning (dict), its statistics, and the number of elements of a profile."""
     tables = []
-    for meaning, statistics in features:
+    for meaning, statistics, *elements in features:
         names = ", ".join(f'"{name}"' for name in statistics)
+        whole = "".join(f"elements = {count}\n" for count in elements)
         tables.append(
-            f"[[input.feature]]\n{meaning_toml(meaning)}\nstatistics = [{names}]\n"
+            f"[[input.feature]]\n{meaning_toml(meaning)}\nstatistics = [{names}]\n{whole}"
         )
     return "\n".join(tables)
 

@@ -17,6 +17,13 @@ def plain(value):
     if hasattr(value, "UnitId"):
         unit = {"id": value.UnitId, "symbol": value.DisplayName.Text}
         return {**unit, "namespace": value.NamespaceUri}
+    if hasattr(value, "AxisSteps"):
+        return {
+            "title": value.Title.Text,
+            "unit": plain(value.EngineeringUnits),
+            "range": plain(value.EURange),
+            "steps": value.AxisSteps,
+        }
     if hasattr(value, "Low"):
         return [value.Low, value.High]
     if isinstance(value, list):
@@ -33,7 +40,9 @@ async def variables(node, found):
             properties = {}
             for each in await child.get_properties():
                 properties[(await each.read_browse_name()).Name] = plain(await each.read_value())
+            type_id = await child.read_type_definition()
             found[child.nodeid.to_string()] = {
+                "type_definition": type_id.Identifier,
                 "value": data.Value.Value,
                 "type": data.Value.VariantType.name,
                 "good": data.StatusCode.is_good(),

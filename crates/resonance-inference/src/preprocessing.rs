@@ -29,6 +29,8 @@ struct FeaturePlan {
     stride: usize,
     /// Numbers it writes.
     elements: usize,
+    /// Numbers it is made of: the window's samples, or the elements of one value.
+    samples: usize,
     /// Empty for raw samples.
     statistics: Vec<Statistic>,
     needs: Needs,
@@ -82,6 +84,14 @@ pub enum RowPlanError {
         /// Which input.
         input: String,
     },
+    /// A profile without numbers.
+    #[error("feature {feature} of input {input:?} has no elements; it needs at least one")]
+    NoElements {
+        /// Which input.
+        input: String,
+        /// Its semantic id.
+        feature: String,
+    },
     /// The features give more or fewer numbers than a row has.
     #[error("a row of input {input:?} has {row} elements, but its features give {features}")]
     Elements {
@@ -116,8 +126,13 @@ impl RowPlan {
                 let feature = feature.meaning.semantic_id.to_string();
                 return Err(RowPlanError::Statistics { input: name(), feature });
             }
+            if feature.elements == Some(0) {
+                let feature = feature.meaning.semantic_id.to_string();
+                return Err(RowPlanError::NoElements { input: name(), feature });
+            }
         }
-        let raw = features.iter().filter(|feature| is_raw(feature)).count();
+        let in_time = |feature: &&FeatureSpec| is_raw(feature) && feature.elements.is_none();
+        let raw = features.iter().filter(in_time).count();
         let interleaved = input.order == Order::TimeFeature && raw > 0 && samples > 1;
         if interleaved && raw < features.len() {
             return Err(RowPlanError::Mixed { input: name() });
@@ -144,7 +159,7 @@ impl RowPlan {
         self.row_elements
     }
 
-    /// Samples that each feature takes.
+    /// Samples that each feature takes, profiles excepted.
     pub fn samples(&self) -> usize {
         self.samples
     }
@@ -157,7 +172,7 @@ impl RowPlan {
     /// Writes one feature of one row.
     ///
     /// `samples` are the window's samples in the model's unit, the oldest first; there are exactly
-    /// [`RowPlan::samples`] of them. Missing ones count as NaN, so that no number of an earlier
+    /// [`RowPlan::samples`] of them. For a profile they are the elements of its newest value. Missing ones count as NaN, so that no number of an earlier
     /// row is mistaken for this one's. A row past the tensor's end is not written.
     pub fn write(
         &self,
@@ -170,13 +185,13 @@ impl RowPlan {
         let Some(start) = row.checked_mul(self.row_elements) else { return };
         let range = start..start.saturating_add(self.row_elements);
         if tensor.element != ElementType::Fp32 {
-            plan.write(samples, self.samples, |at, value| {
+            plan.write(samples, |at, value| {
                 tensor.set_number(range.start + at, value);
             });
             return;
         }
         let Some(row) = tensor.as_mut_slice::<f32>().get_mut(range) else { return };
-        plan.write(samples, self.samples, |at, value| {
+        plan.write(samples, |at, value| {
             if let Some(element) = row.get_mut(at) {
                 *element = value as f32;
             }
@@ -187,6 +202,7 @@ impl RowPlan {
 impl FeaturePlan {
     fn new(feature: &FeatureSpec, samples: usize, first: usize, stride: usize) -> Self {
         let raw = is_raw(feature);
+        let samples = feature.elements.map_or(samples, |elements| elements as usize);
         let statistics = if raw { Vec::new() } else { feature.statistics.clone() };
         let needs = Needs {
             deviation: statistics.contains(&Statistic::StdDev),
@@ -195,15 +211,11 @@ impl FeaturePlan {
         };
         let elements = if raw { samples } else { statistics.len() };
         let FeatureSpec { scale, offset, .. } = *feature;
-        Self { first, stride, elements, statistics, needs, scale, offset }
+        Self { first, stride, elements, samples, statistics, needs, scale, offset }
     }
 
-    fn write(
-        &self,
-        samples: impl Iterator<Item = f64> + Clone,
-        count: usize,
-        mut put: impl FnMut(usize, f64),
-    ) {
+    fn write(&self, samples: impl Iterator<Item = f64> + Clone, mut put: impl FnMut(usize, f64)) {
+        let count = self.samples;
         let samples = samples.chain(std::iter::repeat(f64::NAN)).take(count);
         let places = (self.first..).step_by(self.stride);
         if self.statistics.is_empty() {

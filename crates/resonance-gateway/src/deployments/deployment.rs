@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_inference::package::manifest::{Manifest, WindowSpec};
-use resonance_plant::{Plant, PointIndex, ResultRecord, Status, Timestamp};
+use resonance_plant::{Plant, PointIndex, ResultRecord, Status, Timestamp, Value};
 
 use super::gate::{GateState, GateWatch};
 use super::lane::{Lane, Ticket};
@@ -57,6 +57,8 @@ struct BoundFeature {
     tensor: usize,
     feature: usize,
     max_age: Option<Duration>,
+    /// Numbers of the point's newest value, where that is a profile or an image.
+    elements: Option<usize>,
 }
 
 /// Where a window ends.
@@ -93,17 +95,16 @@ impl Deployment {
         let manifest = Arc::clone(&plan.model.manifest);
         let window = window_of(&manifest);
         let valid_for = Duration::from_millis(manifest.valid_for_ms);
-        let features = manifest
-            .inputs
-            .iter()
-            .enumerate()
-            .flat_map(|(tensor, input)| (0..input.features.len()).map(move |at| (tensor, at)));
+        let features = manifest.inputs.iter().enumerate().flat_map(|(tensor, input)| {
+            input.features.iter().enumerate().map(move |(at, of)| (tensor, at, of.elements))
+        });
         let inputs: Vec<_> = features
             .zip(&plan.bindings)
-            .map(|((tensor, feature), binding)| BoundFeature {
+            .map(|((tensor, feature, elements), binding)| BoundFeature {
                 binding: *binding,
                 tensor,
                 feature,
+                elements: elements.map(|elements| elements as usize),
                 max_age: [plan.max_age, binding.max_age].into_iter().flatten().min(),
             })
             .collect();
@@ -279,7 +280,14 @@ impl Deployment {
             let Some(input) = hub.input(point) else {
                 return Readiness::Waiting(format!("{} has no past", hub.plant().path(point)));
             };
-            match sample(input, moments, &mut self.samples) {
+            let sampled = match bound.elements {
+                None => sample(input, moments, &mut self.samples),
+                Some(elements) => match elements_of(hub, point, elements, &mut self.samples) {
+                    Ok(status) => Ok(status),
+                    Err(unfit) => return unfit,
+                },
+            };
+            match sampled {
                 Ok(status) => {
                     let status = hub.expired(point).map_or(status, |stale| status.worst(stale));
                     if worst.worst(status) != worst {
@@ -318,6 +326,43 @@ impl Deployment {
             gathered: received,
         })
     }
+}
+
+/// The numbers of a point's newest value, which must be so many, and its status.
+fn elements_of(
+    hub: &Hub,
+    point: PointIndex,
+    elements: usize,
+    numbers: &mut Vec<f64>,
+) -> Result<Status, Readiness> {
+    let path = || hub.plant().path(point);
+    let Some(newest) = hub.values().observation(point) else {
+        return Err(Readiness::Waiting(format!("{} was not observed yet", path())));
+    };
+    numbers.clear();
+    match &newest.value {
+        Value::Floats(profile) if profile.len() == elements => numbers.extend_from_slice(profile),
+        Value::Bytes(bytes) if bytes.len() == elements => {
+            numbers.extend(bytes.iter().map(|byte| f64::from(*byte)));
+        }
+        // An observation without a value says itself why it has none.
+        _ if newest.status.is_bad() => {
+            return Err(Readiness::Unfit(
+                newest.status,
+                format!("{} is {}", path(), newest.status),
+            ));
+        }
+        value => {
+            let has = match value {
+                Value::Floats(profile) => profile.len(),
+                Value::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            };
+            let reason = format!("{} has {has} elements, the model takes {elements}", path());
+            return Err(Readiness::Unfit(Status::BAD_TYPE_MISMATCH, reason));
+        }
+    }
+    Ok(newest.status)
 }
 
 /// The window of a package; a package without one sees the last value.

@@ -171,6 +171,9 @@ pub struct FeatureSpec {
     pub meaning: Meaning,
     /// What is taken of the window. Either `raw` alone, or numbers computed from it, in order.
     pub statistics: Vec<Statistic>,
+    /// The numbers of the point's newest value, where that is a profile or an image: `statistics`
+    /// are then taken of them rather than of samples in time. Absent: the point is one number.
+    pub elements: Option<u32>,
     /// Multiplied after conversion to the model's unit and statistics.
     pub scale: f64,
     /// Added after scaling.
@@ -191,6 +194,8 @@ struct FeatureKeys {
     unit: Option<Unit>,
     #[serde(default = "raw")]
     statistics: Vec<Statistic>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elements: Option<u32>,
     #[serde(default = "one")]
     scale: f64,
     #[serde(default)]
@@ -201,16 +206,16 @@ impl From<FeatureKeys> for FeatureSpec {
     fn from(keys: FeatureKeys) -> Self {
         let FeatureKeys { semantic_id, qualifier, quantity, unit, .. } = keys;
         let meaning = Meaning { semantic_id, qualifier, quantity, unit };
-        let FeatureKeys { statistics, scale, offset, .. } = keys;
-        Self { meaning, statistics, scale, offset }
+        let FeatureKeys { statistics, elements, scale, offset, .. } = keys;
+        Self { meaning, statistics, elements, scale, offset }
     }
 }
 
 impl From<FeatureSpec> for FeatureKeys {
     fn from(feature: FeatureSpec) -> Self {
         let Meaning { semantic_id, qualifier, quantity, unit } = feature.meaning;
-        let FeatureSpec { statistics, scale, offset, .. } = feature;
-        Self { semantic_id, qualifier, quantity, unit, statistics, scale, offset }
+        let FeatureSpec { statistics, elements, scale, offset, .. } = feature;
+        Self { semantic_id, qualifier, quantity, unit, statistics, elements, scale, offset }
     }
 }
 

@@ -106,3 +106,29 @@ fn features_that_make_no_row_are_refused() {
     let ordered = input("[-1, 3]", "feature_time", &["['raw']", "['mean']"]);
     assert_eq!(row(&ordered, &[&[1.0, 3.0], &[1.0, 3.0]]), [1.0, 3.0, 2.0]);
 }
+
+#[test]
+fn the_elements_of_a_profile_stand_in_a_row_beside_other_statistics() {
+    let mut two = input("[-1, 5]", "time_feature", &["['raw']", "['mean','last']"]);
+    two.features[0].elements = Some(3);
+    let plan = RowPlan::new(&two, &window(4)).unwrap();
+    let mut tensor = Tensor::zeros(ElementType::Fp32, &[1, 5]).unwrap();
+    plan.write(0, [7.0, 8.0, 9.0].into_iter(), 0, &mut tensor);
+    plan.write(1, [1.0, 2.0, 3.0, 6.0].into_iter(), 0, &mut tensor);
+    assert_eq!(tensor.as_slice::<f32>(), [7.0, 8.0, 9.0, 3.0, 6.0]);
+    two.features[0].elements = Some(2);
+    let wrong = RowPlan::new(&two, &window(4)).unwrap_err();
+    assert_eq!(wrong, RowPlanError::Elements { input: "x".into(), row: 5, features: 4 });
+    two.features[0].elements = Some(0);
+    assert!(matches!(RowPlan::new(&two, &window(4)), Err(RowPlanError::NoElements { .. })));
+}
+
+#[test]
+fn statistics_of_a_profile_are_taken_along_it() {
+    let mut one = input("[-1, 2]", "time_feature", &["['mean','range']"]);
+    one.features[0].elements = Some(4);
+    let plan = RowPlan::new(&one, &window(1)).unwrap();
+    let mut tensor = Tensor::zeros(ElementType::Fp32, &[1, 2]).unwrap();
+    plan.write(0, [1.0, 2.0, 3.0, 6.0].into_iter(), 0, &mut tensor);
+    assert_eq!(tensor.as_slice::<f32>(), [3.0, 5.0]);
+}

@@ -43,8 +43,8 @@ pub struct ObjectSpec {
     pub is_folder: bool,
 }
 
-/// A variable to add. Its type follows from what is known of it: with labels it is a
-/// MultiStateValueDiscreteType, with a range an AnalogUnitRangeType, with only a unit an
+/// A variable to add. Its type follows from what is known of it: with an axis it is a
+/// YArrayItemType, with labels a MultiStateValueDiscreteType, with a range an AnalogUnitRangeType, with only a unit an
 /// AnalogUnitType, and else a BaseDataVariableType (OPC 10000-8, 5.3).
 #[derive(Clone, Debug)]
 pub struct VariableSpec {
@@ -64,6 +64,8 @@ pub struct VariableSpec {
     pub range: Option<Range>,
     /// The names of its states 0, 1, 2, ...; only for numeric types.
     pub labels: Arc<[Arc<str>]>,
+    /// What its numbers lie along, where it is a profile; only for arrays.
+    pub axis: Option<Axis>,
     /// What it means.
     pub semantic_id: Option<SemanticId>,
     /// Which component it belongs to.
@@ -82,10 +84,25 @@ impl VariableSpec {
             unit: None,
             range: None,
             labels: Arc::from([]),
+            axis: None,
             semantic_id: None,
             qualifier: Qualifier::default(),
         }
     }
+}
+
+/// What the numbers of a profile lie along (XAxisDefinition of OPC 10000-8, 5.3.4.4); the axis is
+/// linear.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// What the profile is called.
+    pub title: Arc<str>,
+    /// What the axis is called.
+    pub axis_title: Arc<str>,
+    /// The axis' unit; `None`: it has none.
+    pub axis_unit: Option<Unit>,
+    /// Where on the axis each number lies, ascending.
+    pub steps: Arc<[f64]>,
 }
 
 /// Where a variable's value is.
@@ -159,16 +176,22 @@ pub(crate) enum Property {
     ValueAsText,
     SemanticId,
     Qualifier,
+    Title,
+    AxisScaleType,
+    XAxisDefinition,
 }
 
 impl Property {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::EngineeringUnits,
         Self::EuRange,
         Self::EnumValues,
         Self::ValueAsText,
         Self::SemanticId,
         Self::Qualifier,
+        Self::Title,
+        Self::AxisScaleType,
+        Self::XAxisDefinition,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -179,6 +202,9 @@ impl Property {
             Self::ValueAsText => "ValueAsText",
             Self::SemanticId => "SemanticId",
             Self::Qualifier => "Qualifier",
+            Self::Title => "Title",
+            Self::AxisScaleType => "AxisScaleType",
+            Self::XAxisDefinition => "XAxisDefinition",
         }
     }
 
@@ -196,6 +222,9 @@ impl Variable {
             Property::EnumValues | Property::ValueAsText => self.is_multi_state(),
             Property::SemanticId => spec.semantic_id.is_some(),
             Property::Qualifier => !spec.qualifier.is_none(),
+            Property::Title | Property::AxisScaleType | Property::XAxisDefinition => {
+                spec.axis.is_some()
+            }
         }
     }
 

@@ -17,7 +17,7 @@ mod running;
 mod sampling;
 
 pub use address_space::{
-    AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableAt, VariableSpec,
+    AddressSpace, AddressSpaceError, Axis, ObjectAt, ObjectSpec, Reading, VariableAt, VariableSpec,
 };
 pub use options::{Authenticator, DEFAULT_TICK, Doorkeeper, Pki, Product, Security, ServerOptions};
 pub use running::{Running, Sampling, ServerError, UaServer};

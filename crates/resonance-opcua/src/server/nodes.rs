@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use opcua::types::{
-    Array, AttributeId, DataTypeId, DataValue, DateTime, EUInformation, EnumValueType,
-    ExpandedNodeId, ExtensionObject, Identifier, LocalizedText, NodeClass, NodeId, NumericRange,
-    ObjectId, ObjectTypeId, QualifiedName, Range as UaRange, ReferenceTypeId, StatusCode,
-    TimestampsToReturn, UAString, VariableTypeId, Variant, VariantScalarTypeId,
+    Array, AttributeId, AxisInformation, AxisScaleEnumeration, DataTypeId, DataValue, DateTime,
+    EUInformation, EnumValueType, ExpandedNodeId, ExtensionObject, Identifier, LocalizedText,
+    NodeClass, NodeId, NumericRange, ObjectId, ObjectTypeId, QualifiedName, Range as UaRange,
+    ReferenceTypeId, StatusCode, TimestampsToReturn, UAString, VariableTypeId, Variant,
+    VariantScalarTypeId,
 };
 use resonance_plant::{Clock, LastValues, PointIndex, Unit};
 
-use super::address_space::{AddressSpace, Child, NodeAt, ObjectAt, Property, Reading, Variable};
+use super::address_space::{
+    AddressSpace, Axis, Child, NodeAt, ObjectAt, Property, Reading, Variable,
+};
 use super::encoding;
 use crate::value::{timestamp_to_ua, ua_data_type, ua_value_rank, variant_from_value};
 
@@ -325,6 +328,9 @@ impl Nodes {
             Some(Property::EnumValues) => (DataTypeId::EnumValueType, 1),
             Some(Property::ValueAsText) => (DataTypeId::LocalizedText, -1),
             Some(Property::SemanticId | Property::Qualifier) => (DataTypeId::String, -1),
+            Some(Property::Title) => (DataTypeId::LocalizedText, -1),
+            Some(Property::AxisScaleType) => (DataTypeId::AxisScaleEnumeration, -1),
+            Some(Property::XAxisDefinition) => (DataTypeId::AxisInformation, -1),
         };
         let changes = at.1.is_none() && !matches!(spec.reading, Reading::Fixed(_));
         match attribute {
@@ -441,6 +447,8 @@ fn variable_type(variable: &Variable) -> VariableTypeId {
         VariableTypeId::PropertyType
     } else if variable.is_multi_state() {
         VariableTypeId::MultiStateValueDiscreteType
+    } else if spec.axis.is_some() {
+        VariableTypeId::YArrayItemType
     } else if !spec.data_type.is_numeric() {
         VariableTypeId::BaseDataVariableType
     } else {
@@ -484,6 +492,25 @@ fn property_value(variable: &Variable, property: Property) -> Variant {
             .map_or(Variant::Empty, |id| Variant::String(UAString::from(id.as_str()))),
         Property::Qualifier => Variant::String(UAString::from(&*spec.qualifier.0)),
         Property::ValueAsText => Variant::Empty,
+        Property::Title => spec
+            .axis
+            .as_ref()
+            .map_or(Variant::Empty, |axis| LocalizedText::from(&*axis.title).into()),
+        Property::AxisScaleType => Variant::Int32(AxisScaleEnumeration::Linear as i32),
+        Property::XAxisDefinition => spec.axis.as_ref().map_or(Variant::Empty, |axis| {
+            Variant::ExtensionObject(ExtensionObject::from_message(axis_information(axis)))
+        }),
+    }
+}
+
+fn axis_information(axis: &Axis) -> AxisInformation {
+    let (low, high) = (axis.steps.first().copied(), axis.steps.last().copied());
+    AxisInformation {
+        engineering_units: axis.axis_unit.map(unit_information).unwrap_or_default(),
+        eu_range: UaRange { low: low.unwrap_or(0.0), high: high.unwrap_or(0.0) },
+        title: LocalizedText::from(&*axis.axis_title),
+        axis_scale_type: AxisScaleEnumeration::Linear,
+        axis_steps: Some(axis.steps.to_vec()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use super::channels::CHANNELS;
 use super::physics::CncPhysics;
 use super::relations::Relations;
+use crate::machine::write_table;
 
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,9 +36,6 @@ pub enum ExportError {
     /// The table cannot be written.
     #[error("the table cannot be written: {0}")]
     Write(#[from] csv::Error),
-    /// The table's end cannot be written.
-    #[error("the table cannot be written: {0}")]
-    Flush(#[from] std::io::Error),
 }
 
 /// Writes a CSV table: a header with `time_s` and the channels' names, then one row a period.
@@ -56,21 +54,10 @@ pub fn export_csv(writer: impl Write, plan: &ExportPlan) -> Result<u64, ExportEr
             return Err(ExportError::Plan { name, value, limit });
         }
     }
-    let mut table = csv::Writer::from_writer(writer);
-    let names = CHANNELS.iter().map(|channel| channel.name);
-    table.write_record(std::iter::once("time_s").chain(names))?;
-
     let mut machine = CncPhysics::new(Relations::stated(), plan.seed);
     machine.set_wear_acceleration(plan.wear_acceleration);
     let rows = (plan.hours * 3600.0 / plan.period_s) as u64;
-    for _ in 0..rows {
-        machine.step(plan.period_s);
-        table.write_field(format!("{:.3}", machine.time_s()))?;
-        for channel in 0..CHANNELS.len() {
-            table.write_field(machine.value(channel).to_string())?;
-        }
-        table.write_record(None::<&[u8]>)?;
-    }
-    table.flush()?;
+    let names = CHANNELS.iter().map(|channel| channel.name);
+    write_table(writer, names, &mut machine, (rows, plan.period_s))?;
     Ok(rows)
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use resonance_plant::SemanticId;
 
 use super::{CHANNELS, ChannelDef, CncPhysics, Relations};
-use crate::machine::{
-    Channel, Endpoint, Feed, MachineSpec, Next, Running, StartError, Writer, start,
-};
+use crate::machine::{Channel, Endpoint, MachineSpec, Paced, Running, StartError, start};
 
 /// Where a simulated CNC listens, and how it moves.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +112,8 @@ impl CncMachine {
     /// Where an option is out of bounds or the machine cannot listen.
     pub async fn start(options: CncOptions) -> Result<Running, CncError> {
         let (physics, step_s) = options.movement.begin()?;
-        let feed = Box::new(Cnc { physics, step_s, period: options.movement.period });
+        let period = options.movement.period;
+        let feed = Box::new(Paced { physics, step_s, period, channels: CHANNELS.len() });
         Ok(start(Self::spec(options.movement.seed), options.endpoint, feed).await?)
     }
 
@@ -154,22 +153,6 @@ fn channel(def: &ChannelDef) -> Channel {
         labels: def.labels.iter().map(|label| (*label).into()).collect(),
         description: description.into(),
         ..Channel::plain(def.component, def.name, def.data_type)
-    }
-}
-
-struct Cnc {
-    physics: CncPhysics,
-    step_s: f64,
-    period: Duration,
-}
-
-impl Feed for Cnc {
-    fn step(&mut self, out: &mut Writer<'_>) -> Next {
-        self.physics.step(self.step_s);
-        for channel in 0..CHANNELS.len() {
-            out.value(channel, &self.physics.value(channel));
-        }
-        Next::After(self.period)
     }
 }
 

@@ -7,7 +7,6 @@ mod channels;
 mod export;
 mod machine;
 mod motion;
-mod noise;
 mod physics;
 mod relations;
 

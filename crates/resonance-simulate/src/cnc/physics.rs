@@ -9,8 +9,9 @@ use resonance_plant::Value;
 
 use super::channels::{CHANNELS, ChannelDef};
 use super::motion::{Execution, Phase, distance};
-use super::noise::{Chance, Wander};
 use super::relations::{Block, BlockKind, Relations};
+use crate::machine::Physics;
+use crate::noise::{Chance, Wander};
 
 /// The longest one step may be, seconds; more is cut to it.
 pub const STEP_MAX_S: f64 = 86_400.0;
@@ -104,6 +105,20 @@ pub struct CncPhysics {
     force_texture: Wander,
     vibration_texture: Wander,
     reading: Reading,
+}
+
+impl Physics for CncPhysics {
+    fn step(&mut self, dt_s: f64) {
+        Self::step(self, dt_s);
+    }
+
+    fn time_s(&self) -> f64 {
+        Self::time_s(self)
+    }
+
+    fn value(&self, channel: usize) -> Value {
+        Self::value(self, channel)
+    }
 }
 
 impl CncPhysics {

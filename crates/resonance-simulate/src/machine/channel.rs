@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use resonance_opcua::server::Axis;
 use resonance_opcua::server::{
     AddressSpace, AddressSpaceError, ObjectAt, ObjectSpec, Reading, VariableSpec,
 };
@@ -36,6 +37,8 @@ pub struct Channel {
     pub qualifier: Qualifier,
     /// The names of its states 0, 1, 2, ... where values are state numbers.
     pub labels: Arc<[Arc<str>]>,
+    /// What its numbers lie along, where it is a profile.
+    pub axis: Option<Axis>,
     /// For people.
     pub description: Arc<str>,
 }
@@ -54,8 +57,66 @@ impl Channel {
             semantic_id: None,
             qualifier: Qualifier::default(),
             labels: Arc::from([]),
+            axis: None,
             description: "".into(),
         }
+    }
+
+    /// A real number that moves steadily between observations.
+    pub fn number(component: &str, name: &str) -> Self {
+        let plain = Self::plain(component, name, DataType::Float64);
+        Self { interpolation: Interpolation::Linear, ..plain }
+    }
+
+    /// What it measures, in which unit, and where values are expected.
+    #[must_use]
+    pub fn measuring(self, quantity: QuantityKind, unit_code: &str, range: (f64, f64)) -> Self {
+        let (unit, range) = (Unit::from_code(unit_code), Range { low: range.0, high: range.1 });
+        Self { quantity: Some(quantity), unit, range: Some(range), ..self }
+    }
+
+    /// A number that only grows.
+    #[must_use]
+    pub fn counting(self, quantity: QuantityKind, unit_code: &str) -> Self {
+        let (quantity, unit) = (Some(quantity), Unit::from_code(unit_code));
+        Self { quantity, unit, interpolation: Interpolation::Counter, ..self }
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn meaning(self, semantic_id: &str) -> Self {
+        Self { semantic_id: SemanticId::parse(semantic_id).ok(), ..self }
+    }
+
+    /// Which of several like components it belongs to.
+    #[must_use]
+    pub fn of(self, qualifier: &str) -> Self {
+        Self { qualifier: qualifier.into(), ..self }
+    }
+
+    /// How it holds between observations.
+    #[must_use]
+    pub fn holding(self, interpolation: Interpolation) -> Self {
+        Self { interpolation, ..self }
+    }
+
+    /// The names of its states.
+    #[must_use]
+    pub fn labelled(self, labels: &[&str]) -> Self {
+        let labels = labels.iter().map(|label| (*label).into()).collect();
+        Self { labels, interpolation: Interpolation::Category, ..self }
+    }
+
+    /// What the numbers of a profile lie along.
+    #[must_use]
+    pub fn along(self, axis: Axis) -> Self {
+        Self { axis: Some(axis), ..self }
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn says(self, description: &str) -> Self {
+        Self { description: description.into(), ..self }
     }
 
     /// `component.name`, or `name` alone.
@@ -215,6 +276,7 @@ impl MachineSpec {
             unit: channel.unit,
             range: channel.range,
             labels: Arc::clone(&channel.labels),
+            axis: channel.axis.clone(),
             semantic_id: channel.semantic_id.clone(),
             qualifier: channel.qualifier.clone(),
         }

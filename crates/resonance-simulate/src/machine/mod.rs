@@ -17,8 +17,10 @@
 
 mod channel;
 mod feed;
+mod physics;
 mod running;
 
-pub use channel::{Channel, MachineSpec, NAMESPACE_URI, SpecError};
+pub use channel::{Axis, Channel, MachineSpec, NAMESPACE_URI, SpecError};
 pub use feed::{Counters, Feed, Next, Writer};
+pub use physics::{Pace, PaceError, Paced, Physics, start_paced, write_table};
 pub use running::{Endpoint, Running, StartError, Summary, User, start};

@@ -11,8 +11,13 @@ use clap::{Args, Subcommand};
 use resonance_simulate::cnc::{
     CncError, CncMachine, CncOptions, ExportError, ExportPlan, Movement, export_csv,
 };
+use resonance_simulate::coating::{self, CoatingPhysics};
 use resonance_simulate::load::{LoadError, LoadOptions, start_load};
-use resonance_simulate::machine::{Endpoint, NAMESPACE_URI, Running, StartError, Summary, User};
+use resonance_simulate::machine::{
+    Endpoint, MachineSpec, NAMESPACE_URI, Pace, PaceError, Physics, Running, StartError, Summary,
+    User, start_paced,
+};
+use resonance_simulate::molding::{self, MoldingPhysics};
 use resonance_simulate::mtconnect::{
     CncAgentOptions, StartError as AgentStartError, start_cnc as start_agent,
 };
@@ -37,6 +42,21 @@ pub(crate) enum Command {
     /// MILLIMETER/SECOND. Nothing was measured on a real machine.
     #[command(after_help = MTCONNECT_EXAMPLES)]
     Mtconnect(MtconnectArgs),
+    /// Run a simulated injection molding machine that speaks OPC UA.
+    ///
+    /// Parts come out in cycles of about twenty seconds; heaters fail, a valve wears, batches of
+    /// material differ, by stated relations: nothing was measured. The temperatures along the
+    /// barrel are one profile (YArrayItemType). Named like UA/PlasticsRubber, not an implementation
+    /// of it. Node ids: `ns=2;s=IMM.<component>.<channel>`.
+    #[command(after_help = MOLDING_EXAMPLES)]
+    InjectionMolding(PacedArgs),
+    /// Run a simulated spray coating line that speaks OPC UA.
+    ///
+    /// Viscosity, temperature, spray pressure and film thickness follow from each other by stated
+    /// relations; now and then something breaks: nothing was measured. Node ids:
+    /// `ns=2;s=Coating.<component>.<channel>`.
+    #[command(after_help = COATING_EXAMPLES)]
+    CoatingLine(PacedArgs),
     /// Serve a recording as a live machine that speaks OPC UA.
     ///
     /// A sidecar file (FILE.toml, or replay.toml beside FILE) says what the columns are: names,
@@ -60,6 +80,18 @@ Examples:
   resonance simulate cnc --speed 60 --seed 7            an hour a minute, another machine
   resonance simulate cnc --start-cutting --flank-wear-mm 0.25           a tool near its end
   resonance simulate cnc --export shift.csv --hours 8   a table of a shift, without waiting";
+
+const MOLDING_EXAMPLES: &str = "\
+Examples:
+  resonance simulate injection-molding
+  resonance simulate injection-molding --speed 60       three parts a second
+  resonance simulate injection-molding --listen opc.tcp://127.0.0.1:0 --format json --seed 7";
+
+const COATING_EXAMPLES: &str = "\
+Examples:
+  resonance simulate coating-line
+  resonance simulate coating-line --speed 60            an hour a minute: a fault every two minutes
+  resonance simulate coating-line --listen opc.tcp://127.0.0.1:0 --format json --seed 7";
 
 const MTCONNECT_EXAMPLES: &str = "\
 Examples:
@@ -131,6 +163,21 @@ pub(crate) struct CncArgs {
     /// Simulated hours to export.
     #[arg(long, value_name = "N", requires = "export")]
     hours: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PacedArgs {
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// Simulated seconds per real second. Source times stay real.
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    speed: f64,
+    /// Which machine: scatter, faults and noise follow from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Real time between two changes of the channels, milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    period_ms: u64,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +270,14 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
         let (machine, listen, exit_at_end) = match command {
             Command::Mtconnect(args) => return serve_agent(&args).await,
             Command::Cnc(args) => (start_cnc(&args).await?, args.listen, false),
+            Command::InjectionMolding(args) => {
+                let (spec, physics) = (molding::spec(args.seed), MoldingPhysics::new(args.seed));
+                (args.start(spec, physics).await?, args.listen, false)
+            }
+            Command::CoatingLine(args) => {
+                let (spec, physics) = (coating::spec(args.seed), CoatingPhysics::new(args.seed));
+                (args.start(spec, physics).await?, args.listen, false)
+            }
             Command::Replay(args) => (start_replay(&args).await?, args.listen, args.exit_at_end),
             Command::Load(args) => (counters(&args).await?, args.listen, false),
         };
@@ -260,6 +315,21 @@ async fn start_cnc(args: &CncArgs) -> Result<Running, CliError> {
         CncError::Start(error) => not_started(&error),
         CncError::Option { .. } => CliError::Refused(error.to_string()),
     })
+}
+
+impl PacedArgs {
+    async fn start(
+        &self,
+        spec: MachineSpec,
+        physics: impl Physics + 'static,
+    ) -> Result<Running, CliError> {
+        let pace = Pace { speed: self.speed, period: Duration::from_millis(self.period_ms) };
+        let started = start_paced(spec, physics, self.listen.endpoint()?, &pace).await;
+        started.map_err(|error| match error {
+            PaceError::Start(error) => not_started(&error),
+            PaceError::Option { .. } => CliError::Refused(error.to_string()),
+        })
+    }
 }
 
 impl MovementArgs {

@@ -31,6 +31,7 @@ pub(super) fn address_space(
             unit: point.unit,
             range: point.range,
             labels: Arc::clone(&point.labels),
+            axis: None,
             semantic_id: point.semantic_id.clone(),
             qualifier: point.qualifier.clone(),
         };

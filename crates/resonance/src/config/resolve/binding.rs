@@ -1,10 +1,10 @@
 //! Which point feeds which input of a model: by semantic id, component qualifier and unit.
 
 use resonance_gateway::plan::Binding;
-use resonance_inference::package::manifest::Manifest;
+use resonance_inference::package::manifest::{FeatureSpec, Manifest};
 use resonance_plant::tensor::Meaning;
 use resonance_plant::unit::Conversion;
-use resonance_plant::{PointIndex, QuantityKind};
+use resonance_plant::{DataType, PointIndex, QuantityKind};
 
 use super::{Diagnostic, Mistake, Place, Resolver};
 use crate::config::element::Deployment;
@@ -20,7 +20,7 @@ impl Resolver<'_, '_> {
         let mut bindings = Some(Vec::new());
         for feature in features {
             let meaning = &feature.meaning;
-            let bound = self.point_for(at, deployment, meaning, told.contains(&meaning));
+            let bound = self.point_for(at, deployment, feature, told.contains(&meaning));
             told.push(meaning);
             match (bound, &mut bindings) {
                 (Some(binding), Some(bindings)) => bindings.push(binding),
@@ -35,9 +35,10 @@ impl Resolver<'_, '_> {
         &mut self,
         at: usize,
         deployment: &Deployment,
-        meaning: &Meaning,
+        feature: &FeatureSpec,
         told: bool,
     ) -> Option<Binding> {
+        let meaning = &feature.meaning;
         let stated = deployment
             .bindings
             .iter()
@@ -56,7 +57,8 @@ impl Resolver<'_, '_> {
             }
         };
         let point = found?;
-        match self.convert(point, meaning) {
+        let fits = self.is_of_form(point, feature).and_then(|()| self.convert(point, meaning));
+        match fits {
             Ok(conversion) => {
                 let max_age = self.max_age.get(&point).copied();
                 Some(Binding { point, conversion, max_age })
@@ -161,20 +163,29 @@ impl Resolver<'_, '_> {
         text
     }
 
+    /// Whether the point's values are single numbers, or profiles and images, as the feature is.
+    fn is_of_form(&self, index: PointIndex, feature: &FeatureSpec) -> Result<(), Clash> {
+        let Some(point) = self.plant.point(index) else { return Ok(()) };
+        let has_elements = matches!(point.data_type, DataType::Float64Array | DataType::Bytes);
+        let (wanted, kind) = (wanted(&feature.meaning), point.data_type.name());
+        let (message, remedy) = match feature.elements {
+            None if !point.data_type.is_numeric() => (
+                format!("the model needs {wanted}, a number; {kind} values are none"),
+                "bind a point of numbers or states",
+            ),
+            Some(elements) if !has_elements => (
+                format!("the model needs {wanted}, {elements} numbers at once; {kind} is one"),
+                "bind a profile (float64_array) or an image (bytes)",
+            ),
+            _ => return Ok(()),
+        };
+        Err(Clash { mistake: Mistake::WrongType, message, remedy: remedy.into() })
+    }
+
     /// How the point's values become what the model expects.
     fn convert(&self, index: PointIndex, meaning: &Meaning) -> Result<Conversion, Clash> {
         let Some(point) = self.plant.point(index) else { return Ok(Conversion::IDENTITY) };
         let wanted = wanted(meaning);
-        if !point.data_type.is_numeric() {
-            return Err(Clash {
-                mistake: Mistake::WrongType,
-                message: format!(
-                    "the model needs {wanted}, a number; {} values are none",
-                    point.data_type.name()
-                ),
-                remedy: "bind a point of numbers or states".into(),
-            });
-        }
         if let (Some(theirs), Some(ours)) = (meaning.quantity, point.quantity)
             && theirs != ours
         {

@@ -2,12 +2,12 @@
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seedable, good enough for sensor noise.
 #[derive(Clone, Debug)]
-pub(super) struct Chance {
+pub(crate) struct Chance {
     state: u64,
 }
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
@@ -20,23 +20,23 @@ impl Chance {
     }
 
     /// Evenly between 0 (included) and 1 (excluded).
-    pub(super) fn share(&mut self) -> f64 {
+    pub(crate) fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Standard normal (Box and Muller 1958).
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.share()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.share()).cos()
     }
 
     /// A factor around 1 whose logarithm has this standard deviation.
-    pub(super) fn factor(&mut self, scatter: f64) -> f64 {
+    pub(crate) fn factor(&mut self, scatter: f64) -> f64 {
         (scatter * self.normal()).exp()
     }
 
     /// One of these; `otherwise` where there is none.
-    pub(super) fn one_of(&mut self, choices: &[f64], otherwise: f64) -> f64 {
+    pub(crate) fn one_of(&mut self, choices: &[f64], otherwise: f64) -> f64 {
         let at = (self.share() * choices.len() as f64) as usize;
         choices.get(at).copied().unwrap_or(otherwise)
     }
@@ -45,12 +45,12 @@ impl Chance {
 /// A wandering number with mean 0, deviation 1 and a correlation time (Ornstein-Uhlenbeck), exact
 /// for any time step.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wander {
-    pub(super) value: f64,
+pub(crate) struct Wander {
+    pub(crate) value: f64,
 }
 
 impl Wander {
-    pub(super) fn step(&mut self, dt_s: f64, time_s: f64, chance: &mut Chance) {
+    pub(crate) fn step(&mut self, dt_s: f64, time_s: f64, chance: &mut Chance) {
         let keep = (-dt_s / time_s).exp();
         self.value = self.value * keep + (1.0 - keep * keep).sqrt() * chance.normal();
     }
