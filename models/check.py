@@ -22,7 +22,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from training import cutting, package, tool_wear, turbofan  # noqa: E402
+from training import coating, cutting, molding, package, simulated, tool_wear, turbofan  # noqa: E402
 
 SIZE_MAX = 1_500_000
 # All others learned from simulations.
@@ -190,6 +190,42 @@ def check_tool_wear(check, quick):
     figures(check, folder, manifest, tool_wear.judge(predict, spec))
 
 
+def check_molding_quality(check, quick):
+    folder = HERE / "molding-quality"
+    manifest, runner = opened(check, folder)
+    if not ready(check, folder, quick):
+        return
+
+    def predict(rows):
+        grams, classes = runner.run(None, {"features": rows})
+        return grams.ravel(), classes.ravel()
+
+    figures(check, folder, manifest, molding.judge(predict))
+
+
+def check_coating_anomaly(check, quick):
+    folder = HERE / "coating-anomaly"
+    manifest, runner = opened(check, folder)
+    if not ready(check, folder, quick):
+        return
+    score = lambda rows: runner.run(None, {"features": rows})[0].ravel()
+    figures(check, folder, manifest, coating.judge(score))
+
+
+def ready(check, folder, quick):
+    """Whether the figures of a model of a simulated machine are to be computed, and can be."""
+    if not simulated.exporter().is_file():
+        check.skip(
+            f"figures of {folder.name}: {simulated.exporter()} is absent; build it with "
+            "`cargo build --profile fast -p resonance-simulate --example export_machine` or set "
+            "RESONANCE_EXPORT_MACHINE"
+        )
+        return False
+    if quick:
+        check.skip(f"figures of {folder.name}: --quick")
+    return not quick
+
+
 def check_cutting(check, quick):
     folder = HERE / "cutting"
     manifest, runner = opened(check, folder)
@@ -226,6 +262,8 @@ def main():
     check_turbofan(check, options.quick)
     check_tool_wear(check, options.quick)
     check_cutting(check, options.quick)
+    check_molding_quality(check, options.quick)
+    check_coating_anomaly(check, options.quick)
     for said in check.skipped:
         print(f"SKIPPED {said}", file=sys.stderr)
     for said in check.wrong:

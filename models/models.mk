@@ -2,13 +2,15 @@
 
 .PHONY: models models-check models-exporter
 models-exporter:
-	cargo build --profile fast -p resonance-simulate --example export_cnc
+	cargo build --profile fast -p resonance-simulate --examples
 
 # Trains every model anew; the files come out the same unless the data or the scripts changed.
 models: models-exporter peers
 	$(RESONANCE_PEERS_PYTHON) models/turbofan-rul/train.py
 	$(RESONANCE_PEERS_PYTHON) models/tool-wear/train.py
 	$(RESONANCE_PEERS_PYTHON) models/cutting/train.py
+	$(RESONANCE_PEERS_PYTHON) models/molding-quality/train.py
+	$(RESONANCE_PEERS_PYTHON) models/coating-anomaly/train.py
 
 # Computes every stated figure anew from the committed packages; `make test` ends with it.
 models-check: models-exporter peers

@@ -6,14 +6,18 @@ use resonance_inference::package::manifest::FeatureSpec;
 use resonance_inference::package::{GoldenVector, VerifiedModel, load};
 use resonance_inference::preprocessing::RowPlan;
 use resonance_inference::{Engine, Limits, Program, verify_golden};
-use resonance_plant::{Tensor, TensorBuf};
+use resonance_plant::{Tensor, TensorBuf, Value};
 use resonance_proof::PackageLimits;
-use resonance_simulate::cnc::{CHANNELS, CncPhysics, Relations};
+use resonance_simulate::cnc::{CncMachine, CncPhysics, Relations};
+use resonance_simulate::coating::{self, CoatingPhysics, Fault};
+use resonance_simulate::machine::{Channel, MachineSpec, Physics};
+use resonance_simulate::molding::{self, MoldingPhysics};
 use resonance_simulate::replay::{Recording, ReplayOptions};
 
 use crate::needs::{engine, shared, workspace};
 
-const PACKAGES: [&str; 3] = ["tool-wear", "turbofan-rul", "cutting"];
+const PACKAGES: [&str; 5] =
+    ["tool-wear", "turbofan-rul", "cutting", "molding-quality", "coating-anomaly"];
 
 fn package(name: &str) -> VerifiedModel {
     load(&workspace().join("models").join(name), &PackageLimits::default())
@@ -33,7 +37,8 @@ fn row_of(model: &VerifiedModel, samples: &[Vec<f64>]) -> Tensor {
     let plan = RowPlan::new(input, &model.manifest.window.unwrap()).unwrap();
     let mut row = Tensor::zeros(input.element, &[1, plan.row_elements()]).unwrap();
     for (feature, samples) in samples.iter().enumerate() {
-        assert_eq!(samples.len(), plan.samples());
+        let elements = input.features[feature].elements.map(|elements| elements as usize);
+        assert_eq!(samples.len(), elements.unwrap_or(plan.samples()));
         plan.write(feature, samples.iter().copied(), 0, &mut row);
     }
     row
@@ -68,41 +73,150 @@ fn packages_are_read_and_say_what_they_learned_from() {
     }
 }
 
-fn channel_of(feature: &FeatureSpec) -> usize {
-    let meaning = &feature.meaning;
-    let mut fitting = CHANNELS.iter().enumerate().filter(|(_, channel)| {
-        channel.semantic_id == meaning.semantic_id.as_str()
-            && channel.qualifier == &*meaning.qualifier.0
-    });
-    let (at, channel) = fitting.next().unwrap_or_else(|| panic!("no channel for {meaning:?}"));
-    assert!(fitting.next().is_none(), "{meaning:?} is ambiguous");
-    assert_eq!((channel.unit(), channel.quantity), (meaning.unit, meaning.quantity));
-    at
-}
-
-#[test]
-fn tool_wear_is_trained_on_what_the_gateway_computes() {
-    let model = package("tool-wear");
+/// Lets a machine live as the export did, and compares the rows that the gateway would compute of
+/// it with the golden vectors'.
+fn assert_trained_on(model: &VerifiedModel, spec: &MachineSpec, mut machine: impl Physics) {
     let window = model.manifest.window.unwrap();
-    let period_s = f64::from(window.period_ms.unwrap()) / 1000.0;
-    let channels: Vec<usize> = model.manifest.inputs[0].features.iter().map(channel_of).collect();
-    let first = &model.golden[0];
-    let mut machine = CncPhysics::new(Relations::stated(), part(first, "seed") as u64);
-    machine.set_wear_acceleration(part(first, "wear acceleration") as f64);
+    let period_s = window.period_ms.map_or(MOLDING_PERIOD_S, |ms| f64::from(ms) / 1000.0);
+    let features = &model.manifest.inputs[0].features;
+    let channels: Vec<usize> = features.iter().map(|feature| place_of(spec, feature)).collect();
     let rows = model.golden.iter().map(|vector| part(vector, "row")).max().unwrap() + 1;
-    let mut history: Vec<Vec<f64>> = vec![Vec::with_capacity(rows); channels.len()];
+    let mut history: Vec<Vec<Value>> = vec![Vec::with_capacity(rows); channels.len()];
     for _ in 0..rows {
         machine.step(period_s);
-        for (samples, channel) in history.iter_mut().zip(&channels) {
-            samples.push(machine.value(*channel).as_f64().unwrap());
+        for (values, channel) in history.iter_mut().zip(&channels) {
+            values.push(machine.value(*channel));
         }
     }
     for vector in model.golden.iter() {
         let end = part(vector, "row") + 1;
         let begin = end - window.samples as usize;
-        let samples: Vec<Vec<f64>> =
-            history.iter().map(|samples| samples[begin..end].to_vec()).collect();
-        assert_same_row(&model, vector, &samples);
+        let samples = |(values, feature): (&Vec<Value>, &FeatureSpec)| match &values[end - 1] {
+            Value::Floats(profile) => {
+                assert_eq!(feature.elements, Some(profile.len() as u32));
+                profile.to_vec()
+            }
+            _ => values[begin..end].iter().map(|value| value.as_f64().unwrap()).collect(),
+        };
+        let samples: Vec<Vec<f64>> = history.iter().zip(features).map(samples).collect();
+        assert_same_row(model, vector, &samples);
+    }
+}
+
+/// How often the export of the molding machine looks at it, seconds.
+const MOLDING_PERIOD_S: f64 = 2.0;
+
+/// The one channel that has a feature's meaning, unit and quantity.
+fn place_of(spec: &MachineSpec, feature: &FeatureSpec) -> usize {
+    let meaning = &feature.meaning;
+    let has_it = |channel: &&Channel| {
+        channel.semantic_id.as_ref() == Some(&meaning.semantic_id)
+            && channel.qualifier == meaning.qualifier
+    };
+    let found: Vec<&Channel> = spec.channels.iter().filter(has_it).collect();
+    let [channel] = found[..] else { panic!("{meaning:?} is met by {} channels", found.len()) };
+    assert_eq!((channel.unit, channel.quantity), (meaning.unit, meaning.quantity));
+    spec.position(&channel.path()).unwrap()
+}
+
+#[test]
+fn tool_wear_is_trained_on_what_the_gateway_computes() {
+    let model = package("tool-wear");
+    let first = &model.golden[0];
+    let mut machine = CncPhysics::new(Relations::stated(), part(first, "seed") as u64);
+    machine.set_wear_acceleration(part(first, "wear acceleration") as f64);
+    assert_trained_on(&model, &CncMachine::spec(1), machine);
+}
+
+#[test]
+fn molding_quality_is_trained_on_what_the_gateway_computes() {
+    let model = package("molding-quality");
+    let seed = part(&model.golden[0], "seed") as u64;
+    assert_trained_on(&model, &molding::spec(seed), MoldingPhysics::new(seed));
+}
+
+#[test]
+fn coating_anomalies_are_trained_on_what_the_gateway_computes() {
+    let model = package("coating-anomaly");
+    let seed = part(&model.golden[0], "seed") as u64;
+    assert_trained_on(&model, &coating::spec(seed), CoatingPhysics::new(seed));
+}
+
+/// A machine that the model never saw: parts weigh what it says, as nearly as it states, and it is
+/// better than a constant by as much.
+#[test]
+fn molding_quality_tells_the_weight_of_parts_it_never_saw() {
+    let test = "molding_quality_tells_the_weight_of_parts_it_never_saw";
+    let model = package("molding-quality");
+    let Some(program) = program(test, &model) else { return };
+    let (mut session, outputs) = (program.session().unwrap(), OutputPlan::new(&model.manifest));
+    let (spec, mut machine) = (molding::spec(9001), MoldingPhysics::new(9001));
+    let features = &model.manifest.inputs[0].features;
+    let channels: Vec<usize> = features.iter().map(|feature| place_of(&spec, feature)).collect();
+    let counter = spec.position("Job.JobCycleCounter").unwrap();
+    let (mut answers, mut errors, mut made) = (TensorBuf::default(), Vec::new(), 0.0);
+    for _ in 0..4 * 1800 {
+        machine.step(MOLDING_PERIOD_S);
+        let counted = machine.value(counter).as_f64().unwrap();
+        if counted == made {
+            continue;
+        }
+        made = counted;
+        let samples: Vec<Vec<f64>> = channels
+            .iter()
+            .map(|channel| match machine.value(*channel) {
+                Value::Floats(profile) => profile.to_vec(),
+                value => vec![value.as_f64().unwrap()],
+            })
+            .collect();
+        let inputs = TensorBuf { tensors: vec![row_of(&model, &samples)] };
+        session.infer(&inputs, &mut answers).unwrap();
+        let grams = outputs.extract(&answers, 0, 0).unwrap().value.as_f64().unwrap();
+        errors.push(grams - machine.last_weight_g().unwrap());
+    }
+    let rmse = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
+    let stated = &model.manifest.training.figures;
+    assert!(errors.len() > 600, "{} parts", errors.len());
+    assert!(rmse < 1.6 * stated["rmse_g"] && rmse < 0.6 * stated["rmse_constant_g"], "{rmse} g");
+}
+
+/// A line that the model never saw is normal for hours; each of its faults is found.
+#[test]
+fn coating_anomalies_are_found_on_a_line_it_never_saw() {
+    let test = "coating_anomalies_are_found_on_a_line_it_never_saw";
+    let model = package("coating-anomaly");
+    let Some(program) = program(test, &model) else { return };
+    let (mut session, outputs) = (program.session().unwrap(), OutputPlan::new(&model.manifest));
+    let spec = coating::spec(1);
+    let features = &model.manifest.inputs[0].features;
+    let channels: Vec<usize> = features.iter().map(|feature| place_of(&spec, feature)).collect();
+    let samples = model.manifest.window.unwrap().samples as usize;
+    let mut answers = TensorBuf::default();
+    // The share of anomalous windows in the ten minutes after what was done took effect.
+    let mut anomalous = |fault: Fault| {
+        let mut line = CoatingPhysics::new(7001);
+        line.break_down(fault);
+        (0..600).for_each(|_| line.step(1.0));
+        let mut found = 0;
+        for _ in 0..20 {
+            let mut history = vec![Vec::new(); channels.len()];
+            for _ in 0..samples {
+                line.step(1.0);
+                for (values, channel) in history.iter_mut().zip(&channels) {
+                    values.push(line.value(*channel).as_f64().unwrap());
+                }
+            }
+            let inputs = TensorBuf { tensors: vec![row_of(&model, &history)] };
+            session.infer(&inputs, &mut answers).unwrap();
+            found +=
+                u32::from(outputs.extract(&answers, 1, 0).unwrap().value.as_f64() == Some(1.0));
+        }
+        found
+    };
+    assert!(anomalous(Fault::None) <= 1);
+    for fault in [Fault::Clog, Fault::Pulsation, Fault::Solvent, Fault::Heater, Fault::AirCap] {
+        let found = anomalous(fault);
+        assert!(found >= 10, "{fault:?}: {found} of 20 windows");
     }
 }
 
@@ -283,7 +397,9 @@ fn tool_wear_tells_the_wear_of_machines_it_never_saw() {
     let interval = outputs.elements().find_map(|value| value.interval).unwrap();
     let window = model.manifest.window.unwrap();
     let period_s = f64::from(window.period_ms.unwrap()) / 1000.0;
-    let channels: Vec<usize> = model.manifest.inputs[0].features.iter().map(channel_of).collect();
+    let spec = CncMachine::spec(1);
+    let features = model.manifest.inputs[0].features.iter();
+    let channels: Vec<usize> = features.map(|feature| place_of(&spec, feature)).collect();
     let (mut answers, mut asked, mut within) = (TensorBuf::default(), 0, 0);
     for seed in 9001..9031 {
         let mut machine = CncPhysics::new(Relations::stated(), seed);

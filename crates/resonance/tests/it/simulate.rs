@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use resonance_plant::{DataType, PointIndex, Timestamp, Value as PlantValue};
 use resonance_simulate::cnc::{CncMachine, CncOptions, Movement};
 use resonance_simulate::load::{LoadOptions, start_load};
-use resonance_simulate::machine::{Endpoint, Running};
+use resonance_simulate::machine::{Endpoint, Pace, Running, start_paced};
+use resonance_simulate::molding::{self, MoldingPhysics};
 use resonance_simulate::replay::{Recording, ReplayError, ReplayOptions};
 use serde_json::Value;
 
@@ -37,6 +38,35 @@ async fn read(python: &Path, arguments: Vec<String>, count: usize) -> Vec<Value>
 
 fn seconds_now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// The profile is a YArrayItemType (OPC 10000-8, 5.3.4.4): i=12029, with all that is mandatory.
+#[tokio::test]
+async fn a_foreign_client_reads_the_temperature_profile_with_its_axis() {
+    let Some(python) = python("a_foreign_client_reads_the_temperature_profile_with_its_axis")
+    else {
+        return;
+    };
+    let (spec, physics) = (molding::spec(1), MoldingPhysics::new(1));
+    let machine = start_paced(spec, physics, Endpoint::default(), &Pace::default()).await.unwrap();
+    let arguments = vec![machine.url().to_owned(), "browse".to_owned(), "IMM".to_owned()];
+    let shown = read(&python, arguments, 1).await.remove(0);
+    let profile = &shown["variables"]["ns=2;s=IMM.Barrel.TemperatureProfile"];
+    assert_eq!(profile["type_definition"], 12029, "{profile}");
+    let numbers = profile["value"].as_array().unwrap();
+    assert_eq!(numbers.len(), 5);
+    assert!(numbers.iter().all(|t| (170.0..260.0).contains(&t.as_f64().unwrap())), "{numbers:?}");
+    let told = &profile["properties"];
+    assert_eq!(told["Title"], "Temperatures along the barrel");
+    assert_eq!(told["EURange"], serde_json::json!([0.0, 350.0]));
+    assert_eq!(told["EngineeringUnits"]["symbol"], "°C");
+    assert_eq!(told["AxisScaleType"], 0);
+    let axis = &told["XAxisDefinition"];
+    assert_eq!(axis["steps"], serde_json::json!([80.0, 200.0, 320.0, 440.0, 540.0]));
+    assert_eq!((&axis["unit"]["symbol"], &axis["range"][1]), (&"mm".into(), &540.0.into()));
+    let zone = &shown["variables"]["ns=2;s=IMM.Barrel.TemperatureZone_5.ActualTemperature"];
+    assert_eq!(zone["properties"]["Qualifier"], "zone 5");
+    machine.stop().await;
 }
 
 #[tokio::test]

@@ -63,18 +63,21 @@ fn a_machine_that_follows_a_companion_specification_describes_itself() {
 
 /// The simulated CNC behind an OPC UA server.
 fn simulated() -> (std::process::Child, String) {
-    simulate(&["cnc", "--listen", "opc.tcp://127.0.0.1:0"])
+    simulate(&["cnc", "--start-cutting", "--listen", "opc.tcp://127.0.0.1:0"])
 }
 
 /// The simulated CNC behind an MTConnect agent.
 fn simulated_agent(version: &str) -> (std::process::Child, String) {
-    simulate(&["mtconnect", "--listen", "127.0.0.1:0", "--schema-version", version])
+    let address = ["--listen", "127.0.0.1:0"];
+    simulate(
+        &[&["mtconnect", "--start-cutting", "--schema-version", version], &address[..]].concat(),
+    )
 }
 
-/// A simulated machine that cuts; its address is read from what it prints.
+/// A simulated machine; its address is read from what it prints.
 fn simulate(arguments: &[&str]) -> (std::process::Child, String) {
     let mut command: Command = resonance();
-    command.arg("simulate").args(arguments).arg("--start-cutting");
+    command.arg("simulate").args(arguments);
     command.args(["--format", "json"]).stdout(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
@@ -91,7 +94,22 @@ fn from_a_machine_to_a_prediction_without_a_plant_file_of_ones_own() {
         return;
     }
     let (machine, url) = simulated();
-    first_prediction(machine, &url, &["--security-policy", "none"]);
+    first_prediction(machine, &url, &["--security-policy", "none"], "tool-wear");
+}
+
+/// The molding machine's model takes a temperature profile whole; the coating line's, half a minute.
+#[test]
+fn from_other_machines_to_a_prediction_without_a_plant_file_of_ones_own() {
+    let test = "from_other_machines_to_a_prediction_without_a_plant_file_of_ones_own";
+    if !has_engine(test) {
+        return;
+    }
+    let machines = [("injection-molding", "molding-quality"), ("coating-line", "coating-anomaly")];
+    for (machine, model) in machines {
+        let listen = ["--listen", "opc.tcp://127.0.0.1:0", "--speed", "60"];
+        let (machine, url) = simulate(&[&[machine], &listen[..]].concat());
+        first_prediction(machine, &url, &["--security-policy", "none"], model);
+    }
 }
 
 #[test]
@@ -102,15 +120,15 @@ fn from_an_mtconnect_agent_to_a_prediction_without_a_plant_file_of_ones_own() {
     }
     for version in ["1.8", "2.7"] {
         let (machine, url) = simulated_agent(version);
-        first_prediction(machine, &url, &[]);
+        first_prediction(machine, &url, &[], "tool-wear");
     }
 }
 
 /// Connects, runs what was proposed as it is, and waits for a prediction.
-fn first_prediction(mut machine: std::process::Child, url: &str, more: &[&str]) {
+fn first_prediction(mut machine: std::process::Child, url: &str, more: &[&str], model: &str) {
     let folder = tempfile::tempdir().unwrap();
     let plant = folder.path().join("plant.toml");
-    let model = workspace().join("models/tool-wear");
+    let model = workspace().join("models").join(model);
     let arguments = ["--model", model.to_str().unwrap(), "--out", plant.to_str().unwrap()];
     let mut command = resonance();
     let written = command.args(["connect", url]).args(more).args(arguments).output().unwrap();
