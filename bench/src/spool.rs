@@ -201,6 +201,7 @@ fn record(clock: &dyn Clock) -> ResultRecord {
         asset: "press-1".into(),
         equipment_id: "acme/north/hall-1/line-2/press-1".into(),
         physical_asset_id: Some("SN-7".into()),
+        part_id: None,
         category: ModelCategory::ALL[0],
         model: Arc::new(ModelUsed {
             name: "mlp-32-64-64-4".into(),

@@ -192,6 +192,7 @@ fn plan(at: usize, model: &Arc<VerifiedModel>) -> DeploymentPlan {
         max_age: None,
         fallback: Fallback::Fail,
         gate: None,
+        part: None,
     }
 }
 

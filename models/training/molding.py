@@ -10,7 +10,7 @@ RELATIONS = simulated.ROOT / "crates/resonance-simulate/src/molding/relations.to
 COVERAGE = 0.9
 LABELS = ["light", "good", "heavy"]
 # Another seed is another machine: another valve, other batches, other heaters that fail.
-TRAIN = range(1, 13)
+TRAIN = range(1, 25)
 CALIBRATE = range(101, 105)
 JUDGE = range(201, 207)
 HOURS = 8.0

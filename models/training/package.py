@@ -87,7 +87,8 @@ def golden(model, rows):
     outputs = runner.get_outputs()
     vectors = []
     for name, row in rows:
-        data = np.asarray(row, dtype=np.float32).reshape(1, -1)
+        data = np.asarray(row, dtype=np.float32)
+        data = data.reshape(1, -1) if data.ndim == 1 else data
         answers = runner.run(None, {declared.name: data})
         vectors.append(
             {

@@ -17,6 +17,7 @@ use crate::sources::SourcePoint;
 use crate::sources::mtconnect::MtconnectConfig;
 use crate::sources::opcua::OpcUaConfig;
 use crate::sources::opcua::config::TimeFrom;
+use crate::sources::image::ImageConfig;
 use crate::sources::replay::ReplayConfig;
 use crate::sources::replay::config::ReplayTime;
 use crate::spool::When;
@@ -64,6 +65,8 @@ pub struct SourcePlan {
 /// Every kind of source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceKind {
+    /// Images of parts.
+    Image(ImageConfig),
     /// An MTConnect agent.
     Mtconnect(MtconnectConfig),
     /// An OPC UA server.
@@ -76,6 +79,7 @@ impl SourceKind {
     /// Whether observations carry the machine's own time rather than that of their receipt.
     pub fn keeps_machine_time(&self) -> bool {
         match self {
+            Self::Image(_) => true,
             Self::Mtconnect(config) => config.time != TimeFrom::Receive,
             Self::Opcua(config) => config.time != TimeFrom::Receive,
             Self::Replay(config) => config.time == ReplayTime::Recorded,
@@ -107,6 +111,8 @@ pub struct DeploymentPlan {
     pub fallback: Fallback,
     /// When results are given at all.
     pub gate: Option<Gate>,
+    /// The point that names the part which a result is about.
+    pub part: Option<PointIndex>,
 }
 
 /// One feature's origin.

@@ -180,6 +180,9 @@ pub struct ResultRecord {
     /// The machine that filled the role; a swap ends what was learned on the old one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub physical_asset_id: Option<Arc<str>>,
+    /// The part that was judged, where the plant file says which point names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_id: Option<Arc<str>>,
     /// What kind of model: fixes the meaning of the outputs.
     pub category: ModelCategory,
     /// Exactly which model.

@@ -8,7 +8,7 @@ use resonance_plant::{Plant, PointIndex, ResultRecord, Status, Timestamp, Value}
 
 use super::gate::{GateState, GateWatch};
 use super::lane::{Lane, Ticket};
-use super::record::{Frame, Slots};
+use super::record::{Frame, Parts, Slots};
 use super::shared::Face;
 use super::trigger::{Due, Occasion};
 use super::window::{Missing, Moments, sample};
@@ -45,6 +45,8 @@ pub struct Deployment {
     inputs: Vec<BoundFeature>,
     /// The point whose change triggers it; `None`: its inputs do, or the clock.
     event: Option<PointIndex>,
+    /// The point that names the part.
+    part: Option<PointIndex>,
     moments: Moments,
     gate: Option<GateWatch>,
     samples: Vec<f64>,
@@ -120,6 +122,7 @@ impl Deployment {
             // The package's budget is that of an engine; a network's share is bounded by a timeout.
             budget_us: manifest.latency_budget_us.filter(|_| plan.remote.is_none()).unwrap_or(0),
             samples: window.samples.max(1),
+            parts: Parts::default(),
         };
         let gate = plan
             .gate
@@ -141,6 +144,7 @@ impl Deployment {
                 Trigger::Event(point) => Some(point),
                 Trigger::Change { .. } | Trigger::Every(_) => None,
             },
+            part: plan.part,
             moments: Moments::new(window),
             gate,
             samples: Vec::with_capacity(window.samples.max(1) as usize),
@@ -314,6 +318,10 @@ impl Deployment {
         if worst.is_bad() {
             let path = worst_at.map(|point| hub.plant().path(point)).unwrap_or_default();
             return Readiness::Unfit(worst, format!("{path} is {worst}"));
+        }
+        let part = self.part.and_then(|point| hub.values().observation(point));
+        if let Some(part) = part.filter(|part| !part.status.is_bad() && part.value != Value::Empty) {
+            self.frame.parts.note(to, part.value.to_string().into());
         }
         let (ended, received) = (hub.ours(end.point, to), end.received);
         Readiness::Row(Ticket {

@@ -1,5 +1,6 @@
 //! From an answer to a record of it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use resonance_inference::Manifest;
@@ -93,6 +94,31 @@ pub struct Frame {
     pub budget_us: u32,
     /// Samples of each input.
     pub samples: u32,
+    /// The parts of the rows that were gathered last, by the source time at which they end.
+    pub parts: Parts,
+}
+
+/// Which part a row is about, remembered until its answer comes.
+#[derive(Clone, Debug, Default)]
+pub struct Parts(VecDeque<(Timestamp, Arc<str>)>);
+
+/// More rows than a deployment has under way.
+const PARTS_MAX: usize = 64;
+
+impl Parts {
+    /// The row that ends then is about this part.
+    pub fn note(&mut self, end: Timestamp, part: Arc<str>) {
+        if self.0.len() == PARTS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((end, part));
+    }
+
+    /// The part of the row that ended then.
+    fn of(&self, end: Timestamp) -> Option<Arc<str>> {
+        let newest = self.0.iter().rev().find(|(at, _)| *at == end);
+        newest.map(|(_, part)| Arc::clone(part))
+    }
 }
 
 /// The moments and status of one record.
@@ -132,6 +158,7 @@ pub fn record(
         asset: Arc::clone(&frame.asset),
         equipment_id: Arc::clone(&frame.equipment_id),
         physical_asset_id: frame.physical_asset_id.clone(),
+        part_id: frame.parts.of(facts.to),
         category: manifest.category,
         model: Arc::clone(model),
         sequence: facts.sequence,

@@ -219,6 +219,7 @@ impl Bench {
                     max_age: None,
                     fallback: Fallback::Fail,
                     gate: None,
+                    part: None,
                 };
                 adjust(at, &mut plan);
                 plan

@@ -3,6 +3,7 @@
 mod backoff;
 mod contact;
 mod failure;
+pub mod image;
 mod limiter;
 pub mod mtconnect;
 pub mod opcua;
@@ -106,6 +107,7 @@ pub enum SourceError {
 /// The source for a plan.
 pub fn build(plan: &SourcePlan) -> Box<dyn Source> {
     match &plan.kind {
+        SourceKind::Image(config) => Box::new(image::ImageSource::new(config.clone())),
         SourceKind::Mtconnect(config) => Box::new(mtconnect::MtconnectSource::new(config.clone())),
         SourceKind::Opcua(config) => Box::new(opcua::OpcUaSource::new(config.clone())),
         SourceKind::Replay(config) => Box::new(replay::ReplaySource::new(config.clone())),
@@ -128,6 +130,7 @@ pub struct Visit {
 /// Why it cannot be reached or does not answer, and what to do.
 pub async fn visit(plan: &SourcePlan, step: Duration, clock: &dyn Clock) -> Result<Visit, String> {
     match &plan.kind {
+        SourceKind::Image(config) => image::visit(config),
         SourceKind::Mtconnect(config) => mtconnect::visit(config, step, clock).await,
         SourceKind::Opcua(config) => opcua::visit(config, step, clock).await,
         SourceKind::Replay(config) => replay::visit(config),

@@ -27,6 +27,7 @@ pub(crate) fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
         asset: "mill-1".into(),
         equipment_id: "acme/north/hall-1/line-2/mill".into(),
         physical_asset_id: Some("SN-7".into()),
+        part_id: None,
         category: ModelCategory::ALL[0],
         model: Arc::new(ModelUsed {
             name: "wear".into(),

@@ -44,6 +44,10 @@ pub(super) fn class_of(variables: &[&Variable]) -> (Option<EquipmentClass>, Stri
 /// Gives a point its semantic id where something says it, or else candidates.
 pub(super) fn give(point: &mut Point, variable: &Variable, class: Option<EquipmentClass>) {
     if let Some(meaning) = own_meaning(variable) {
+        let of_any = || EquipmentClass::ALL.iter().flat_map(|class| &class.definition().points);
+        if let Some(expected) = of_any().find(|expected| expected.semantic_id == meaning) {
+            measure(point, expected);
+        }
         point.reason = "the machine says so".into();
         point.semantic_id = Some(meaning);
         return;
@@ -61,15 +65,19 @@ pub(super) fn give(point: &mut Point, variable: &Variable, class: Option<Equipme
             point.qualifier = component(variable).unwrap_or_default();
             point.component.clone_from(&expected.component);
         }
-        // The unit says what is measured first of all; the class may know better.
-        if let (Some(unit), Some(quantity)) = (point.unit, expected.quantity)
-            && unit.measures(quantity)
-        {
-            point.quantity = Some(quantity);
-        }
+        measure(point, expected);
         return;
     }
     point.candidates = alike(point, &known);
+}
+
+/// The unit says what is measured first of all; the class may know better.
+fn measure(point: &mut Point, expected: &ExpectedPoint) {
+    if let (Some(unit), Some(quantity)) = (point.unit, expected.quantity)
+        && unit.measures(quantity)
+    {
+        point.quantity = Some(quantity);
+    }
 }
 
 /// The first dictionary entry or semantic id that is one.

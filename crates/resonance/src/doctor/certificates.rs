@@ -76,7 +76,7 @@ pub(super) fn kept(plan: &Plan) -> Vec<Kept> {
         kept.push(Kept::Authorities { user: "traces".into(), file: file.into() });
     }
     let of_source = |kind: &SourceKind| match kind {
-        SourceKind::Mtconnect(_) | SourceKind::Replay(_) => None,
+        SourceKind::Image(_) | SourceKind::Mtconnect(_) | SourceKind::Replay(_) => None,
         SourceKind::Opcua(config) => Some(pki_folder(config)),
     };
     let of_server = plan.servers.opcua.as_ref().map(|server| server.pki.clone());

@@ -142,20 +142,26 @@ fn coating_anomalies_are_trained_on_what_the_gateway_computes() {
     assert_trained_on(&model, &coating::spec(seed), CoatingPhysics::new(seed));
 }
 
-/// A machine that the model never saw: parts weigh what it says, as nearly as it states, and it is
-/// better than a constant by as much.
+/// Machines that the model never saw: parts weigh what it says, about as nearly as it states.
 #[test]
 fn molding_quality_tells_the_weight_of_parts_it_never_saw() {
     let test = "molding_quality_tells_the_weight_of_parts_it_never_saw";
     let model = package("molding-quality");
     let Some(program) = program(test, &model) else { return };
     let (mut session, outputs) = (program.session().unwrap(), OutputPlan::new(&model.manifest));
-    let (spec, mut machine) = (molding::spec(9001), MoldingPhysics::new(9001));
+    let spec = molding::spec(9001);
     let features = &model.manifest.inputs[0].features;
     let channels: Vec<usize> = features.iter().map(|feature| place_of(&spec, feature)).collect();
     let counter = spec.position("Job.JobCycleCounter").unwrap();
     let (mut answers, mut errors, mut made) = (TensorBuf::default(), Vec::new(), 0.0);
-    for _ in 0..4 * 1800 {
+    let mut machines = (9001..9007).map(MoldingPhysics::new);
+    let mut machine = machines.next().unwrap();
+    for step in 1..=6 * 3600 {
+        if step % 3600 == 0
+            && let Some(next) = machines.next()
+        {
+            (machine, made) = (next, 0.0);
+        }
         machine.step(MOLDING_PERIOD_S);
         let counted = machine.value(counter).as_f64().unwrap();
         if counted == made {
@@ -177,7 +183,7 @@ fn molding_quality_tells_the_weight_of_parts_it_never_saw() {
     let rmse = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
     let stated = &model.manifest.training.figures;
     assert!(errors.len() > 600, "{} parts", errors.len());
-    assert!(rmse < 1.6 * stated["rmse_g"] && rmse < 0.6 * stated["rmse_constant_g"], "{rmse} g");
+    assert!(rmse < 1.5 * stated["rmse_g"] && rmse < 0.7 * stated["rmse_constant_g"], "{rmse} g");
 }
 
 /// A line that the model never saw is normal for hours; each of its faults is found.

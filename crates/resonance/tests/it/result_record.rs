@@ -45,6 +45,7 @@ pub fn record(sequence: u64) -> ResultRecord {
         asset: "line 1/mill-1".into(),
         equipment_id: "acme/north/hall-1/line 1/mill-1".into(),
         physical_asset_id: Some("SN-20871".into()),
+        part_id: None,
         category: ModelCategory::PredictiveMaintenance,
         model: std::sync::Arc::new(ModelUsed {
             name: "cnc-tool-wear".into(),

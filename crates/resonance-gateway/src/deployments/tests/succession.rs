@@ -37,6 +37,7 @@ fn gone_over_with(
         max_age: None,
         fallback,
         gate: None,
+        part: None,
     };
     let sums = Arc::new(Sums::default());
     let waker = Waker::default();

@@ -1,5 +1,6 @@
 //! `[[asset]]` and `[[asset.point]]`.
 
+use resonance_gateway::sources::image::ADDRESSES;
 use resonance_plant::definition::OWN_READING;
 use resonance_plant::{DataType, EquipmentClass, QuantityKind, SemanticId, Unit};
 
@@ -116,6 +117,11 @@ fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
             "write the data item's id as the agent's /probe has it, id#key or id#row#column",
             data_item_problem(address),
         ),
+        Some("image") => (
+            "address of an image source",
+            "write image, part_id or triggered",
+            (!ADDRESSES.contains(&address)).then(|| "there is no such thing".to_owned()),
+        ),
         Some("replay") => (
             "name of a column",
             "write the column's name as the recording's first row has it",
@@ -133,6 +139,7 @@ fn point_source(check: &mut Check<'_, '_>, asset: &Node<'_>, point: &Node<'_>) {
             "an MTConnect agent",
             "take it away; filters are set in the agent's device model",
         )),
+        Some("image") => Some(("a camera", "take it away; see interval_ms of the source")),
         Some("replay") => Some(("a recording", "take it away; every row is played")),
         _ => None,
     };

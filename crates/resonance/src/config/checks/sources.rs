@@ -6,6 +6,7 @@ use crate::config::document::{Node, userinfo};
 
 pub(super) fn check(check: &mut Check<'_, '_>, source: &Node<'_>) {
     match kind_of(source) {
+        "image" => image(check, source),
         "mtconnect" => mtconnect(check, source),
         "replay" => replay(check, source),
         _ => opcua(check, source),
@@ -17,10 +18,12 @@ pub(super) fn check(check: &mut Check<'_, '_>, source: &Node<'_>) {
 pub(super) fn kind_of<'d>(source: &Node<'d>) -> &'static str {
     let speaks_http = || source.text_at("url").is_some_and(|(url, _)| url.starts_with("http"));
     match source.text_at("type") {
+        Some(("image", _)) => "image",
         Some(("mtconnect", _)) => "mtconnect",
         Some(("opcua", _)) => "opcua",
         Some(("replay", _)) => "replay",
         _ if source.has("file") => "replay",
+        _ if source.has("folder") => "image",
         _ if speaks_http() => "mtconnect",
         _ => "opcua",
     }
@@ -68,6 +71,31 @@ fn mtconnect(check: &mut Check<'_, '_>, source: &Node<'_>) {
         let remedy = "write several times heartbeat_ms";
         check.error(Mistake::Contradiction, &place, message, remedy);
     }
+}
+
+fn image(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    if !source.has("folder") && !source.has("listen") {
+        let message = "images come from nowhere";
+        let remedy = "add `folder`, which is watched, or `listen`, where they are POSTed to";
+        check.error(Mistake::MissingKey, &source.place, message, remedy);
+    }
+    if let Some((folder, node)) = source.text_at("folder")
+        && !check.folder.join(folder).is_dir()
+    {
+        let message = format!("there is no folder {folder:?}");
+        let remedy = "make it, or name one that is there, relative to the plant file's folder";
+        check.error(Mistake::MissingFile, &node.place, message, remedy);
+    }
+    if let Some((listen, node)) = source.text_at("listen")
+        && let Ok(address) = listen.parse::<std::net::SocketAddr>()
+        && !address.ip().to_canonical().is_loopback()
+    {
+        let message = "anyone on the network could send images";
+        let remedy = "write a loopback address, and put a proxy with TLS and users before it";
+        check.error(Mistake::WeakSecurity, &node.place, message, remedy);
+    }
+    let keys = ["width", "height", "bytes_max", "side_max", "interval_ms", "scan_ms"];
+    check.at_least_one(source, &keys);
 }
 
 fn replay(check: &mut Check<'_, '_>, source: &Node<'_>) {

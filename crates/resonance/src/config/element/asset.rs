@@ -82,7 +82,7 @@ pub(crate) struct Point {
     /// Where the source finds it; for OPC UA a node id such as `ns=2;s=Spindle.Load`, or with the
     /// namespace's URI `nsu=http://example.com/mill/;s=Spindle.Load`; for MTConnect the id of a
     /// data item, `id#key` an entry of a data set, `id#row#column` a cell of a table; for a replay
-    /// the name of a column.
+    /// the name of a column; for images `image`, `part_id` or `triggered`.
     pub(crate) address: String,
     /// How often the machine samples it, milliseconds. Absent: the source's default.
     #[serde(default)]

@@ -36,6 +36,10 @@ pub(crate) struct Deployment {
     /// The condition under which results are given at all.
     #[serde(default)]
     pub(crate) gate: Option<Gate>,
+    /// The point that names the part which is judged, such as `part_id`: of the same asset, or
+    /// `asset.point`. Results carry its value.
+    #[serde(default)]
+    pub(crate) part: Option<String>,
     /// Inputs that are not to be found by their semantic id alone.
     #[serde(default, rename = "binding")]
     pub(crate) bindings: Vec<BindingOverride>,

@@ -1,5 +1,6 @@
 //! `[[source]]`.
 
+use resonance_gateway::sources::image::ImageConfig;
 use resonance_gateway::sources::mtconnect::MtconnectConfig;
 use resonance_gateway::sources::opcua::OpcUaConfig;
 use resonance_gateway::sources::replay::ReplayConfig;
@@ -12,6 +13,8 @@ use super::Named;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Source {
+    /// Images of parts.
+    Image(Named<ImageConfig>),
     /// An MTConnect agent.
     Mtconnect(Named<MtconnectConfig>),
     /// An OPC UA server.
@@ -24,6 +27,7 @@ impl Source {
     /// The name in the plant file.
     pub(crate) fn id(&self) -> &str {
         match self {
+            Self::Image(named) => &named.id,
             Self::Mtconnect(named) => &named.id,
             Self::Opcua(named) => &named.id,
             Self::Replay(named) => &named.id,

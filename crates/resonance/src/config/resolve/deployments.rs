@@ -38,6 +38,13 @@ impl Resolver<'_, '_> {
             Some(gate) => self.gate(at, deployment, gate).map(Some),
             None => Some(None),
         };
+        let part = match &deployment.part {
+            Some(point) => {
+                let place = self.place("deployment", at, "part");
+                self.find(deployment, point, &place).map(Some)
+            }
+            None => Some(None),
+        };
         let fallback = self.fallback(at, deployment, model, packages);
         let remote = self.remote(at, deployment);
         let outputs = self.outputs.iter().filter(|(_, owner)| **owner == at);
@@ -52,6 +59,7 @@ impl Resolver<'_, '_> {
             max_age: deployment.max_age_ms.map(millis),
             fallback: fallback?,
             gate: gate?,
+            part: part?,
         })
     }
 

@@ -24,6 +24,11 @@ impl Resolver<'_, '_> {
         let mut plans = Vec::new();
         for (at, source) in self.file.sources.iter().enumerate() {
             let kind = match source {
+                Source::Image(named) => {
+                    let mut config = named.config.clone();
+                    config.folder = config.folder.map(|folder| self.folder_of(&folder));
+                    SourceKind::Image(config)
+                }
                 Source::Mtconnect(named) => {
                     let mut config = named.config.clone();
                     self.secret_exists("source", at, "password", config.password.as_mut());

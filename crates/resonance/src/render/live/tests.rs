@@ -100,6 +100,7 @@ fn record(end: Timestamp) -> ResultRecord {
         asset: "mill".into(),
         equipment_id: "acme/north/hall-1/line-2/mill".into(),
         physical_asset_id: Some("SN-7".into()),
+        part_id: None,
         category: ModelCategory::PredictiveMaintenance,
         model: Arc::new(ModelUsed {
             name: "tool-wear".into(),

@@ -45,6 +45,7 @@ fn record(deployment: &str, sequence: u64) -> Arc<ResultRecord> {
         asset: "mill".into(),
         equipment_id: "acme/north/hall-1/line-2/mill".into(),
         physical_asset_id: Some("SN-7".into()),
+        part_id: None,
         category: ModelCategory::SoftSensor,
         model: Arc::new(model),
         sequence,
