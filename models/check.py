@@ -22,11 +22,11 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from training import coating, cutting, molding, package, simulated, tool_wear, turbofan  # noqa: E402
+from training import coating, cutting, molding, package, pcb, simulated, tool_wear, turbofan  # noqa: E402
 
 SIZE_MAX = 1_500_000
 # All others learned from simulations.
-RECORDED = ("cutting",)
+RECORDED = ("cutting", "visual-inspection")
 NUMPY = {"FP32": np.float32, "INT64": np.int64}
 
 
@@ -141,11 +141,11 @@ def sidecar(check, folder, manifest):
         check.that(column and same, f"{folder.name}/replay.toml: {feature['semantic_id']}")
 
 
-def latency_us(runner, columns):
+def latency_us(runner, shape):
     """Median time of one inference of one row."""
-    row = {runner.get_inputs()[0].name: np.zeros((1, columns), np.float32)}
+    row = {runner.get_inputs()[0].name: np.zeros([1, *shape], np.float32)}
     times = []
-    for _ in range(2000):
+    for _ in range(500):
         begin = time.perf_counter()
         runner.run(None, row)
         times.append(time.perf_counter() - begin)
@@ -212,6 +212,19 @@ def check_coating_anomaly(check, quick):
     figures(check, folder, manifest, coating.judge(score))
 
 
+def check_visual_inspection(check, quick):
+    folder = HERE / "visual-inspection"
+    manifest, runner = opened(check, folder)
+    held_out = manifest["training"]["held_out"]
+    check.that(held_out == pcb.HELD_OUT, f"{folder.name}: held_out is {held_out}")
+    if not pcb.folder().is_dir():
+        return check.skip(f"figures of {folder.name}: {pcb.folder()} is absent; set RESONANCE_SHARED")
+    if quick:
+        return check.skip(f"figures of {folder.name}: --quick")
+    predict = lambda images: runner.run(None, {"image": pcb.as_input(images)})[0].ravel()
+    figures(check, folder, manifest, pcb.judge(predict))
+
+
 def ready(check, folder, quick):
     """Whether the figures of a model of a simulated machine are to be computed, and can be."""
     if not simulated.exporter().is_file():
@@ -248,8 +261,8 @@ def opened(check, folder):
     files(check, folder, manifest)
     runner = package.session(str(folder / manifest["model"]))
     golden(check, folder, manifest, runner)
-    columns = manifest["input"][0]["shape"][1]
-    print(f"{folder.name}: one inference takes {latency_us(runner, columns):.1f} us (median)")
+    shape = manifest["input"][0]["shape"][1:]
+    print(f"{folder.name}: one inference takes {latency_us(runner, shape):.1f} us (median)")
     return manifest, runner
 
 
@@ -264,6 +277,7 @@ def main():
     check_cutting(check, options.quick)
     check_molding_quality(check, options.quick)
     check_coating_anomaly(check, options.quick)
+    check_visual_inspection(check, options.quick)
     for said in check.skipped:
         print(f"SKIPPED {said}", file=sys.stderr)
     for said in check.wrong:

@@ -11,6 +11,7 @@ models: models-exporter peers
 	$(RESONANCE_PEERS_PYTHON) models/cutting/train.py
 	$(RESONANCE_PEERS_PYTHON) models/molding-quality/train.py
 	$(RESONANCE_PEERS_PYTHON) models/coating-anomaly/train.py
+	$(RESONANCE_PEERS_PYTHON) models/visual-inspection/train.py
 
 # Computes every stated figure anew from the committed packages; `make test` ends with it.
 models-check: models-exporter peers

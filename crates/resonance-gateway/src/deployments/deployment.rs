@@ -273,7 +273,14 @@ impl Deployment {
         let rings = self.inputs.iter().filter_map(|input| hub.input(input.binding.point));
         self.moments.observe(rings.map(|input| input.ring));
         let samples = self.moments.samples();
-        let Some(moments) = self.moments.until(end.at) else {
+        // Profiles and images are taken as they stand, whenever others were observed.
+        let now = [end.at];
+        let moments = if self.inputs.iter().all(|input| input.elements.is_some()) {
+            Some(&now[..])
+        } else {
+            self.moments.until(end.at)
+        };
+        let Some(moments) = moments else {
             return Readiness::Waiting(format!("fewer than {samples} samples were observed yet"));
         };
         let (to, from) = (moments[0], moments[moments.len() - 1]);
@@ -320,7 +327,8 @@ impl Deployment {
             return Readiness::Unfit(worst, format!("{path} is {worst}"));
         }
         let part = self.part.and_then(|point| hub.values().observation(point));
-        if let Some(part) = part.filter(|part| !part.status.is_bad() && part.value != Value::Empty) {
+        if let Some(part) = part.filter(|part| !part.status.is_bad() && part.value != Value::Empty)
+        {
             self.frame.parts.note(to, part.value.to_string().into());
         }
         let (ended, received) = (hub.ours(end.point, to), end.received);

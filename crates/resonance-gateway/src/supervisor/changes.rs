@@ -263,6 +263,7 @@ fn deployment_differs(
         max_age,
         fallback,
         gate,
+        part,
         remote,
     } = old;
     let mut differs = Vec::new();
@@ -311,6 +312,9 @@ fn deployment_differs(
     let renumbered = |gate: &Gate| Some(Gate { point: to.of(gate.point)?, ..gate.clone() });
     if gate.as_ref().map(renumbered) != new.gate.clone().map(Some) {
         differs.push("gate".into());
+    }
+    if part.map(|part| to.of(part)) != new.part.map(Some) {
+        differs.push("part".into());
     }
     (!differs.is_empty()).then(|| differs.join(", "))
 }

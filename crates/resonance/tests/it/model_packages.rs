@@ -16,8 +16,14 @@ use resonance_simulate::replay::{Recording, ReplayOptions};
 
 use crate::needs::{engine, shared, workspace};
 
-const PACKAGES: [&str; 5] =
-    ["tool-wear", "turbofan-rul", "cutting", "molding-quality", "coating-anomaly"];
+const PACKAGES: [&str; 6] = [
+    "tool-wear",
+    "turbofan-rul",
+    "cutting",
+    "molding-quality",
+    "coating-anomaly",
+    "visual-inspection",
+];
 
 fn package(name: &str) -> VerifiedModel {
     load(&workspace().join("models").join(name), &PackageLimits::default())
@@ -65,7 +71,8 @@ fn packages_are_read_and_say_what_they_learned_from() {
     for name in PACKAGES {
         let model = package(name);
         assert_eq!(&*model.manifest.name, name);
-        let data = if name == "cutting" { "recorded" } else { "simulated" };
+        let is_recorded = ["cutting", "visual-inspection"].contains(&name);
+        let data = if is_recorded { "recorded" } else { "simulated" };
         assert_eq!(&*model.manifest.training.data, data);
         assert!(model.golden.len() >= 8, "{name}: {} golden vectors", model.golden.len());
         assert!(model.files.file("card.md").is_some(), "{name} pins its card");

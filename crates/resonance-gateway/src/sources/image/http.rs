@@ -78,7 +78,8 @@ async fn take(State(door): State<Arc<Door>>, said: Query<Said>, body: Body) -> R
         Some(time) => time,
         None => None,
     };
-    let file = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, door.config.bytes_max)).await
+    let file = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, door.config.bytes_max))
+        .await
     {
         Ok(Ok(file)) => file,
         Ok(Err(_)) => {

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resonance_plant::{Code, Event, Status, Value, ValueKind};
+use resonance_plant::{Code, Event, Status, Timestamp, Value, ValueKind};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::config::{ADDRESSES, ImageConfig, SIDES};
-use super::decode::decode;
+use super::decode::{Refused, decode};
 use super::folder::{Found, Watched, put_away, read};
 use super::http::{PART_ID_BYTES_MAX, Posted, serve};
 use crate::hub::ingest::BlockSender;
@@ -26,6 +26,9 @@ use crate::status::Connection;
 
 /// The longest wait until a folder or address is tried again.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// A file that cannot be decoded is looked at again until it is this old.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Images that wait for their turn.
 const WAITING_MAX: usize = 16;
@@ -199,9 +202,10 @@ impl Taker {
     async fn scan(&mut self, out: &mut BlockSender) -> Result<(), Failure> {
         let found = match &self.config.folder {
             None => Vec::new(),
-            Some(folder) => self.watched.scan(folder).map_err(|error| {
-                Failure::Unreachable(format!("{}: {error}", folder.display()))
-            })?,
+            Some(folder) => self
+                .watched
+                .scan(folder)
+                .map_err(|error| Failure::Unreachable(format!("{}: {error}", folder.display())))?,
         };
         self.contact.heard(&mut self.outlet, out).await;
         for file in found {
@@ -212,9 +216,12 @@ impl Taker {
 
     async fn take(&mut self, file: Found, out: &mut BlockSender) -> Result<(), Failure> {
         let Found { path, part_id, triggered, .. } = file;
-        let image = read(&path, self.config.bytes_max)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| decode(&bytes, &self.config).map_err(|error| error.to_string()));
+        let read = read(&path, self.config.bytes_max).map_err(|error| error.to_string());
+        let image = match read.map(|bytes| decode(&bytes, &self.config)) {
+            Ok(Err(Refused::Damaged(_))) if self.is_young(triggered) => return Ok(()),
+            Ok(decoded) => decoded.map_err(|error| error.to_string()),
+            Err(problem) => Err(problem),
+        };
         // What cannot be put away would be taken again and again: then better none is taken.
         let away = |to: &str| {
             put_away(&path, to).map_err(|error| {
@@ -241,6 +248,12 @@ impl Taker {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a file may still be written to: whoever writes may have paused.
+    fn is_young(&self, modified: Option<Timestamp>) -> bool {
+        let settle_ns = i64::try_from(SETTLE.as_nanos()).unwrap_or(i64::MAX);
+        modified.is_some_and(|at| self.outlet.link.clock.now().since(at) < settle_ns)
     }
 
     fn refused(&mut self, path: &Path, problem: &str) {
@@ -282,7 +295,9 @@ impl Taker {
         let declared = self.outlet.link.points[index].data_type;
         let fits = matches!(
             (&value, declared),
-            (Value::Bytes(_), T::Bytes) | (Value::Text(_), T::String) | (Value::Time(_), T::Datetime)
+            (Value::Bytes(_), T::Bytes)
+                | (Value::Text(_), T::String)
+                | (Value::Time(_), T::Datetime)
         );
         if fits {
             let (kind, column) = (ValueKind::Side, 0.0);
@@ -292,4 +307,3 @@ impl Taker {
         self.outlet.row(index, declared, Err(Mismatch(problem)))
     }
 }
-

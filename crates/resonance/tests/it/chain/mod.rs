@@ -5,6 +5,7 @@ mod bad_input;
 mod connect;
 mod demo;
 mod gateway;
+mod inspection;
 mod killed;
 mod machine;
 mod readme;

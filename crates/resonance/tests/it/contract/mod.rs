@@ -10,6 +10,7 @@
 //! A kind that is added to the plan has no row here yet, and this does not compile:
 //! [`sources::machine_of`] and [`sinks::system_of`].
 
+mod images;
 mod ledger;
 mod machines;
 mod recordings;

@@ -9,6 +9,7 @@ use resonance_gateway::sources::build;
 use resonance_plant::{BLOCK_CAPACITY, Code, SystemClock, Value};
 use resonance_simulate::mutants::FaultyProxy;
 
+use super::images::{self, Camera};
 use super::machines::{Machine, Protocol};
 use super::recordings::{self, Recording};
 use super::{Fault, SLOW, ledger, rows};
@@ -19,6 +20,11 @@ rows! { holds:
     mtconnect = Protocol::Mtconnect;
 }
 
+rows! { images::holds:
+    image_folder = Camera::Folder;
+    image_http = Camera::Http;
+}
+
 rows! { recordings::holds:
     csv = Recording::Csv;
 }
@@ -27,6 +33,7 @@ rows! { recordings::holds:
 #[expect(dead_code, reason = "it only has to compile")]
 fn machine_of(kind: &SourceKind) -> &'static str {
     match kind {
+        SourceKind::Image(_) => "image_folder, image_http",
         SourceKind::Opcua(_) => "opcua",
         SourceKind::Mtconnect(_) => "mtconnect",
         SourceKind::Replay(_) => "csv",
