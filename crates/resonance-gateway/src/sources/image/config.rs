@@ -33,7 +33,7 @@ pub struct ImageConfig {
     pub pixels: Pixels,
     /// Files and bodies beyond this are refused, bytes.
     #[serde(default = "defaults::bytes_max")]
-    pub bytes_max: usize,
+    pub bytes_max: u32,
     /// Images wider or higher than this are refused before they are decoded, pixels.
     #[serde(default = "defaults::side_max")]
     pub side_max: u32,
@@ -77,7 +77,7 @@ impl ImageConfig {
 pub const SIDES: std::ops::RangeInclusive<u32> = 1..=4096;
 
 mod defaults {
-    pub(super) fn bytes_max() -> usize {
+    pub(super) fn bytes_max() -> u32 {
         16 << 20
     }
     pub(super) fn side_max() -> u32 {

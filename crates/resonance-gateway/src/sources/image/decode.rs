@@ -15,7 +15,7 @@ const WORKING_BYTES: u64 = 8 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
     #[error("it has {bytes} bytes; at most {most} are taken (`bytes_max`)")]
-    TooManyBytes { bytes: u64, most: usize },
+    TooManyBytes { bytes: usize, most: u32 },
     #[error("it is neither a PNG nor a JPEG file")]
     Format,
     #[error("it is {width} x {height} pixels; at most {most} a side are taken (`side_max`)")]
@@ -26,8 +26,8 @@ pub(super) enum Refused {
 
 /// The image's bytes, scaled as the source says.
 pub(super) fn decode(file: &[u8], config: &ImageConfig) -> Result<Vec<u8>, Refused> {
-    if file.len() > config.bytes_max {
-        let (bytes, most) = (file.len() as u64, config.bytes_max);
+    if file.len() > config.bytes_max as usize {
+        let (bytes, most) = (file.len(), config.bytes_max);
         return Err(Refused::TooManyBytes { bytes, most });
     }
     let format = match image::guess_format(file) {

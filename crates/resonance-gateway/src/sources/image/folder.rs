@@ -16,7 +16,6 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) part_id: String,
     pub(super) triggered: Option<Timestamp>,
-    pub(super) bytes: u64,
 }
 
 /// What was seen of the folder: a file is whole once it looks the same twice.
@@ -45,9 +44,9 @@ impl Watched {
             if self.seen.get(&path) == Some(&looks)
                 && let Some(part_id) = path.file_stem().and_then(|stem| stem.to_str())
             {
-                let (part_id, bytes) = (part_id.to_owned(), looks.0);
+                let part_id = part_id.to_owned();
                 let triggered = looks.1.map(Timestamp::from_system_time);
-                whole.push(Found { path: path.clone(), part_id, triggered, bytes });
+                whole.push(Found { path: path.clone(), part_id, triggered });
             }
             now.insert(path, looks);
         }
@@ -58,9 +57,9 @@ impl Watched {
 }
 
 /// Reads a file, at most `most` bytes and one more, however it grows meanwhile.
-pub(super) fn read(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path, most: u32) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?.take(u64::from(most) + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -78,17 +78,19 @@ async fn take(State(door): State<Arc<Door>>, said: Query<Said>, body: Body) -> R
         Some(time) => time,
         None => None,
     };
-    let file = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, door.config.bytes_max))
-        .await
-    {
-        Ok(Ok(file)) => file,
-        Ok(Err(_)) => {
-            let most = door.config.bytes_max;
-            let text = format!("the body ended early or has more than {most} bytes (`bytes_max`)");
-            return problem(StatusCode::PAYLOAD_TOO_LARGE, &text);
-        }
-        Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
-    };
+    let file =
+        match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, door.config.bytes_max as usize))
+            .await
+        {
+            Ok(Ok(file)) => file,
+            Ok(Err(_)) => {
+                let most = door.config.bytes_max;
+                let text =
+                    format!("the body ended early or has more than {most} bytes (`bytes_max`)");
+                return problem(StatusCode::PAYLOAD_TOO_LARGE, &text);
+            }
+            Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+        };
     let config = door.config.clone();
     let decoded = tokio::task::spawn_blocking(move || decode(&file, &config)).await;
     let pixels = match decoded {

@@ -215,7 +215,7 @@ impl Taker {
     }
 
     async fn take(&mut self, file: Found, out: &mut BlockSender) -> Result<(), Failure> {
-        let Found { path, part_id, triggered, .. } = file;
+        let Found { path, part_id, triggered } = file;
         let read = read(&path, self.config.bytes_max).map_err(|error| error.to_string());
         let image = match read.map(|bytes| decode(&bytes, &self.config)) {
             Ok(Err(Refused::Damaged(_))) if self.is_young(triggered) => return Ok(()),

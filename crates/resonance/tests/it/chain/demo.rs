@@ -68,7 +68,7 @@ fn the_demo_replays_recordings_beside_the_simulation() {
     });
     assert_eq!(milled.len(), 48 + 2);
     eventually("whether the recorded mill cuts", || {
-        let values = client.get("/api/v1/values?asset=recorded-mill&deployment=cutting").json();
+        let values = client.get("/api/v1/values?asset=recorded-mill").json();
         let of = |value: &&Value| value["point"] == "cutting.cutting";
         values["values"].as_array()?.iter().find(of)?["value"].as_f64()
     });
