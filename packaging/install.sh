@@ -45,6 +45,8 @@ fi
     exit 1
 }
 put() { install -D -m "$1" "$2" "$3"; }
+# A library of an earlier version must not be taken for this one's.
+rm -rf "$root/lib/resonance"
 put 755 "$here/resonance" "$root/lib/resonance/resonance"
 for library in "$here"/lib/*; do put 644 "$library" "$root/lib/resonance/lib/${library##*/}"; done
 install -d "$root/bin"
@@ -63,7 +65,9 @@ sed "s#/usr/bin/resonance#$prefix/bin/resonance#" "$here/resonance.service" \
     >"$destdir$units/resonance.service"
 chmod 644 "$destdir$units/resonance.service"
 if has_systemd; then systemctl daemon-reload; fi
-[ -n "$destdir" ] || cat <<END
+[ -z "$destdir" ] || exit 0
+install -d -m 755 /etc/resonance
+cat <<END
 installed below $prefix
     resonance demo                                  shows that it works
     cp $prefix/share/doc/resonance/plant.toml /etc/resonance/plant.toml

@@ -1,5 +1,6 @@
 //! A plant file after every name in it was resolved: what the gateway runs.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +50,26 @@ pub struct Plan {
     pub events_file: Option<PathBuf>,
     /// Where windows and observations are kept; absent: nowhere.
     pub recording: Option<RecordingPlan>,
+}
+
+impl Plan {
+    /// The models of deployments that this process runs, those fallen back to included.
+    pub fn deployed_here(&self) -> impl Iterator<Item = &Arc<VerifiedModel>> {
+        self.deployments.iter().flat_map(|deployment| {
+            let other = match &deployment.fallback {
+                Fallback::FallBackTo(model) => Some(model),
+                Fallback::Fail | Fallback::HoldLast => None,
+            };
+            let own = Some(&deployment.model).filter(|_| deployment.remote.is_none());
+            own.into_iter().chain(other)
+        })
+    }
+
+    /// Every model that this process runs, by name.
+    pub fn local_models(&self) -> BTreeMap<Arc<str>, Arc<VerifiedModel>> {
+        let all = self.models.iter().chain(self.deployed_here());
+        all.map(|model| (Arc::clone(&model.manifest.name), Arc::clone(model))).collect()
+    }
 }
 
 /// A source and its points.

@@ -49,6 +49,8 @@ pub(super) struct ColumnSpec {
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) cells: Cells,
+    /// What the texts among the cells have, kept here so that nobody has to count them.
+    text_bytes: usize,
     /// Of every cell, and of every absent one: whether it is there.
     pub(super) there: Vec<i16>,
     /// Of every cell: zero where it begins a row.
@@ -195,7 +197,7 @@ impl Column {
             // `physical` gives no INT96.
             Physical::INT64 | Physical::INT96 => Cells::Int64(Vec::new()),
         };
-        Self { cells, there: Vec::new(), follows: Vec::new() }
+        Self { cells, text_bytes: 0, there: Vec::new(), follows: Vec::new() }
     }
 
     /// A row without a cell.
@@ -227,6 +229,7 @@ impl Column {
 
     pub(super) fn push_bytes(&mut self, value: ByteArray) {
         if let Cells::Bytes(cells) = &mut self.cells {
+            self.text_bytes += value.len();
             cells.push(value);
             self.begin_row(1);
         }
@@ -236,6 +239,10 @@ impl Column {
     pub(super) fn push_elements(&mut self, tensor: &Tensor, range: Range<usize>) {
         let before = self.cells.len();
         self.cells.append(tensor, range);
+        if let Cells::Bytes(cells) = &self.cells {
+            let new = cells.get(before..).unwrap_or_default();
+            self.text_bytes += new.iter().map(ByteArray::len).sum::<usize>();
+        }
         self.begin_row(self.cells.len() - before);
     }
 
@@ -250,8 +257,14 @@ impl Column {
 
     pub(super) fn clear(&mut self) {
         self.cells.clear();
+        self.text_bytes = 0;
         self.there.clear();
         self.follows.clear();
+    }
+
+    /// Bytes of the cells in memory, roughly those in a file.
+    pub(super) fn bytes(&self) -> usize {
+        self.text_bytes + self.cells.bytes()
     }
 
     /// The cells of every row.
@@ -297,8 +310,8 @@ impl Cells {
         }
     }
 
-    /// Bytes in memory, roughly those in a file.
-    pub(super) fn bytes(&self) -> usize {
+    /// Bytes in memory, but for what texts have; roughly those in a file.
+    fn bytes(&self) -> usize {
         match self {
             Self::Boolean(cells) => cells.len(),
             Self::Int32(cells) => cells.len() * 4,
@@ -306,7 +319,7 @@ impl Cells {
             Self::Float(cells) => cells.len() * 4,
             Self::Double(cells) => cells.len() * 8,
             Self::Fixed(cells) => cells.len() * 2,
-            Self::Bytes(cells) => cells.iter().map(|cell| cell.len() + 4).sum(),
+            Self::Bytes(cells) => cells.len() * 4,
         }
     }
 

@@ -14,6 +14,10 @@ pub enum RecordingError {
         /// What the system says.
         reason: String,
     },
+    /// Another process records into the folder.
+    #[error("{}: another process records into this folder; end it, or give each gateway a folder \
+             of its own", .0.display())]
+    InUse(PathBuf),
     /// The system refuses to read.
     #[error("{} cannot be read: {reason}", file.display())]
     Read {

@@ -4,7 +4,8 @@
 //! the disk. What a crash leaves is a part, and no part is ever read.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use resonance_inference::package::VerifiedModel;
@@ -27,6 +28,17 @@ pub(super) struct Folder {
     bytes: u64,
     bytes_max: u64,
     packages: Vec<String>,
+    /// Held so that no second process takes the parts for those of a crash.
+    _lock: File,
+}
+
+/// What became of the oldest files when a new one was finished.
+#[derive(Debug, Default)]
+pub(super) struct Trimmed {
+    /// They gave way.
+    pub(super) gone: Vec<PathBuf>,
+    /// One that could not be removed; the folder holds more than it may.
+    pub(super) stuck: Option<RecordingError>,
 }
 
 /// The names of one file: while it is written, and when it is finished.
@@ -40,6 +52,7 @@ impl Folder {
     /// Opens or makes the folder. Returns it with the number of parts that a crash had left.
     pub(super) fn open(path: &Path, bytes_max: u64) -> Result<(Self, usize), RecordingError> {
         fs::create_dir_all(path).map_err(|error| RecordingError::write(path, &error))?;
+        let lock = lock(path)?;
         let mut folder = Self {
             path: path.to_owned(),
             next: 1,
@@ -47,6 +60,7 @@ impl Folder {
             bytes: 0,
             bytes_max,
             packages: Vec::new(),
+            _lock: lock,
         };
         let mut found = Vec::new();
         let mut parts = 0;
@@ -78,22 +92,30 @@ impl Folder {
         Names { part: self.path.join(format!("{name}{PART}")), finished: self.path.join(name) }
     }
 
-    /// Gives a file that is whole and on the disk its name. Returns the files that gave way.
-    pub(super) fn finish(&mut self, names: Names) -> Result<Vec<PathBuf>, RecordingError> {
-        let failed = |file: &Path, error| RecordingError::write(file, &error);
-        fs::rename(&names.part, &names.finished).map_err(|e| failed(&names.finished, e))?;
+    /// Gives a file that is whole and on the disk its name. Returns what gave way.
+    pub(super) fn finish(&mut self, names: Names) -> Result<Trimmed, RecordingError> {
+        let named = fs::rename(&names.part, &names.finished).and_then(|()| sync(&self.path));
+        named.map_err(|error| RecordingError::write(&names.finished, &error))?;
         let bytes = fs::metadata(&names.finished).map_or(0, |about| about.len());
         self.finished.push_back((names.finished, bytes));
         self.bytes += bytes;
-        let mut gone = Vec::new();
+        let mut trimmed = Trimmed::default();
         // The newest stays, however large it is.
         while self.bytes > self.bytes_max && self.finished.len() > 1 {
             let Some((oldest, bytes)) = self.finished.pop_front() else { break };
-            fs::remove_file(&oldest).map_err(|error| failed(&oldest, error))?;
+            match fs::remove_file(&oldest) {
+                Ok(()) => trimmed.gone.push(oldest),
+                // Somebody keeps it elsewhere by now.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    trimmed.stuck = Some(RecordingError::write(&oldest, &error));
+                    self.finished.push_front((oldest, bytes));
+                    break;
+                }
+            }
             self.bytes = self.bytes.saturating_sub(bytes);
-            gone.push(oldest);
         }
-        Ok(gone)
+        Ok(trimmed)
     }
 
     /// Keeps a copy of a package, once, so that its windows can be run again whatever becomes of
@@ -104,22 +126,57 @@ impl Folder {
             return Ok(());
         }
         let folder = self.path.join(MODELS).join(&name);
-        if !folder.exists() {
+        if !is_whole(&folder, model) {
             let part = self.path.join(MODELS).join(format!("{name}{PART}"));
-            let failed = |error: std::io::Error| RecordingError::write(&folder, &error);
-            if part.exists() {
-                fs::remove_dir_all(&part).map_err(failed)?;
-            }
-            fs::create_dir_all(&part).map_err(failed)?;
-            for file in model.files.names() {
-                let Some(bytes) = model.files.file(file) else { continue };
-                fs::write(part.join(file), bytes).map_err(failed)?;
-            }
-            fs::rename(&part, &folder).map_err(failed)?;
+            copy(model, &part, &folder).map_err(|error| RecordingError::write(&folder, &error))?;
         }
         self.packages.push(name);
         Ok(())
     }
+}
+
+/// Takes the lock file in the folder.
+fn lock(folder: &Path) -> Result<File, RecordingError> {
+    let path = folder.join(".lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.map_err(|error| RecordingError::write(&path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(RecordingError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(RecordingError::write(&path, &error)),
+    }
+}
+
+/// Whether the folder has the whole package: a copy that a power cut interrupted has not.
+fn is_whole(folder: &Path, model: &VerifiedModel) -> bool {
+    let is_there = |file: &str| {
+        let kept = fs::read(folder.join(file)).ok();
+        kept.is_some_and(|kept| model.files.file(file).is_some_and(|bytes| *bytes == *kept))
+    };
+    model.files.names().all(|file| is_there(file))
+}
+
+/// Writes the files of a package into `part`, has them on the disk, and names it `folder`.
+fn copy(model: &VerifiedModel, part: &Path, folder: &Path) -> std::io::Result<()> {
+    for earlier in [part, folder] {
+        if earlier.exists() {
+            fs::remove_dir_all(earlier)?;
+        }
+    }
+    fs::create_dir_all(part)?;
+    for file in model.files.names() {
+        let Some(bytes) = model.files.file(file) else { continue };
+        fs::write(part.join(file), bytes)?;
+        sync(&part.join(file))?;
+    }
+    sync(part)?;
+    fs::rename(part, folder)?;
+    folder.parent().map_or(Ok(()), sync)
+}
+
+/// Has a file, or the names in a folder, on the disk.
+fn sync(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// The folder of a package's copy below [`MODELS`]: its name and the beginning of its digest.

@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use resonance_plant::{Block, Clock, Code, Event, EventSink, Plant, PointIndex, TensorBuf};
+use resonance_plant::{Block, Clock, Code, Event, EventSink, Plant, PointIndex, TensorBuf, Value};
 use serde::Serialize;
 
-use super::folder::{Folder, Names};
+use super::folder::{Folder, Names, Trimmed};
 use super::observations::{ObservationsWriter, Paths};
 use super::table::TableWriter;
 use super::windows::{ServedBatch, ServedRow, WindowsWriter};
@@ -46,9 +46,9 @@ pub struct RecordingCounters {
 /// What was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Recorded {
-    /// Windows written.
+    /// Windows in finished files.
     pub windows: u64,
-    /// Observations written.
+    /// Observations in finished files.
     pub observations: u64,
     /// Files finished.
     pub files: u64,
@@ -123,7 +123,8 @@ impl Recorder {
         if !self.keeps_observations {
             return;
         }
-        let bytes = block.len() * 29 + block.side.len() * 64;
+        let side: usize = block.side.iter().map(|(_, value)| 64 + size_of_value(value)).sum();
+        let bytes = block.len() * 29 + side;
         let kept = self.reserve(bytes) && {
             let mut block = Box::new(block.clone());
             if let Some(points) = renumbered {
@@ -160,6 +161,17 @@ fn size_of_tensors(tensors: &TensorBuf) -> usize {
         tensor.bytes().len() + tensor.strings().iter().map(Vec::len).sum::<usize>()
     };
     tensors.tensors.iter().map(size).sum()
+}
+
+/// What a value keeps in memory beside itself.
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Floats(floats) => floats.len() * 8,
+        Value::List(items) => items.iter().map(|item| 24 + size_of_value(item)).sum(),
+        _ => 0,
+    }
 }
 
 impl Recording {
@@ -216,6 +228,16 @@ struct Open<W> {
     writer: W,
     names: Names,
     since: Instant,
+    /// Windows or observations in it.
+    rows: u64,
+}
+
+/// A file that is to be finished.
+struct Due {
+    table: TableWriter,
+    names: Names,
+    windows: u64,
+    observations: u64,
 }
 
 /// What the thread owns.
@@ -270,10 +292,7 @@ impl Writer {
                 Message::Observations(block, paths, _) => self.write_observations(block, paths),
             };
             match written {
-                Ok(()) => {
-                    self.counters.windows.add(windows);
-                    self.counters.observations.add(observations);
-                }
+                Ok(()) => {}
                 Err(error) => {
                     self.lose(windows, observations);
                     self.failed(&error);
@@ -295,10 +314,12 @@ impl Writer {
                 self.folder.keep(&batch.served.model)?;
                 let names = self.folder.next(Some(&used.name));
                 let writer = WindowsWriter::create(&names.part, &batch.served)?;
-                place.insert(Open { writer, names, since: Instant::now() })
+                place.insert(Open { writer, names, since: Instant::now(), rows: 0 })
             }
         };
-        open.writer.push(batch)
+        open.writer.push(batch)?;
+        open.rows += batch.rows.len() as u64;
+        Ok(())
     }
 
     fn write_observations(&mut self, block: &Block, paths: &Paths) -> Result<(), RecordingError> {
@@ -307,29 +328,48 @@ impl Writer {
             none => {
                 let names = self.folder.next(None);
                 let writer = ObservationsWriter::create(&names.part)?;
-                none.insert(Open { writer, names, since: Instant::now() })
+                none.insert(Open { writer, names, since: Instant::now(), rows: 0 })
             }
         };
-        open.writer.push(block, paths)
+        open.writer.push(block, paths)?;
+        open.rows += block.len() as u64;
+        Ok(())
     }
 
     /// Finishes the files of which this holds.
     fn finish_where(&mut self, is_due: impl Fn(&TableWriter, Instant) -> bool) {
         let due = self.windows.extract_if(|_, open| is_due(&open.writer.table, open.since));
-        let due: Vec<_> = due.map(|(_, open)| (open.writer.table, open.names)).collect();
+        let windows = |(_, Open { writer, names, rows, .. }): (_, Open<WindowsWriter>)| {
+            Due { table: writer.table, names, windows: rows, observations: 0 }
+        };
+        let mut due: Vec<_> = due.map(windows).collect();
         let observations = self.observations.take_if(|open| is_due(&open.writer.table, open.since));
-        let observations = observations.map(|open| (open.writer.table, open.names));
-        for (table, names) in due.into_iter().chain(observations) {
-            if let Err(error) = self.finish(table, names) {
-                self.failed(&error);
+        due.extend(observations.map(|Open { writer, names, rows, .. }| {
+            Due { table: writer.table, names, windows: 0, observations: rows }
+        }));
+        for Due { table, names, windows, observations } in due {
+            match self.finish(table, &names) {
+                Ok(()) => {
+                    self.counters.windows.add(windows);
+                    self.counters.observations.add(observations);
+                }
+                Err(error) => {
+                    give_up(&names);
+                    self.lose(windows, observations);
+                    self.failed(&error);
+                }
             }
         }
     }
 
-    fn finish(&mut self, table: TableWriter, names: Names) -> Result<(), RecordingError> {
+    fn finish(&mut self, table: TableWriter, names: &Names) -> Result<(), RecordingError> {
         table.finish()?;
-        let gone = self.folder.finish(names)?;
+        let Trimmed { gone, stuck } = self.folder.finish(names.clone())?;
         self.counters.files.add(1);
+        if let Some(error) = stuck {
+            let message = format!("{error}; the recording holds more than it may");
+            self.tell(Code::RecordingFailed, message);
+        }
         if let (Some(first), count @ 1..) = (gone.first(), gone.len()) {
             let message = format!(
                 "{count} of the oldest files gave way to {} bytes at most, {} first",
@@ -343,12 +383,14 @@ impl Writer {
 
     /// Gives up the files under way, whose state is unknown, and rests.
     fn failed(&mut self, error: &RecordingError) {
-        let mut parts: Vec<Names> = self.windows.drain().map(|(_, open)| open.names).collect();
-        parts.extend(self.observations.take().map(|open| open.names));
-        for names in &parts {
-            // Where this fails too, the next start removes it.
-            let _ = std::fs::remove_file(&names.part);
-        }
+        let open: Vec<_> = self.windows.drain().map(|(_, open)| (open.names, open.rows)).collect();
+        let observations = self.observations.take().map(|open| (open.names, open.rows));
+        self.lose(
+            open.iter().map(|(_, rows)| rows).sum(),
+            observations.as_ref().map_or(0, |(_, rows)| *rows),
+        );
+        let parts: Vec<Names> = open.into_iter().chain(observations).map(|(names, _)| names).collect();
+        parts.iter().for_each(give_up);
         self.rests_until = Some(Instant::now() + REST);
         let message = format!(
             "{error}; {} unfinished files are lost, and it is tried again after {} s",
@@ -379,4 +421,10 @@ impl Writer {
         self.counters.windows_lost.add(windows);
         self.counters.observations_lost.add(observations);
     }
+}
+
+/// Removes a file that will never be whole.
+fn give_up(names: &Names) {
+    // Where this fails too, the next start removes it.
+    let _ = std::fs::remove_file(&names.part);
 }

@@ -64,7 +64,7 @@ impl TableWriter {
     }
 
     fn buffered(&self) -> usize {
-        self.columns.iter().map(|column| column.cells.bytes()).sum()
+        self.columns.iter().map(|column| column.bytes()).sum()
     }
 
     /// So many rows were pushed into every column.

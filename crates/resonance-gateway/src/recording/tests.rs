@@ -232,6 +232,56 @@ fn what_a_crash_left_is_no_file_and_is_removed() {
 }
 
 #[test]
+fn files_that_somebody_moved_away_do_not_cost_those_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut kept, _) = Folder::open(folder.path(), 250).unwrap();
+    let mut finish = || {
+        let names = kept.next(None);
+        fs::write(&names.part, [0; 100]).unwrap();
+        let trimmed = kept.finish(names).unwrap();
+        assert!(trimmed.stuck.is_none());
+        trimmed.gone.len()
+    };
+    assert_eq!((finish(), finish()), (0, 0));
+    for file in fs::read_dir(folder.path()).unwrap().flatten() {
+        if file.path().extension().is_some_and(|ending| ending == "parquet") {
+            fs::remove_file(file.path()).unwrap();
+        }
+    }
+    assert_eq!((finish(), finish(), finish()), (0, 0, 1), "no more is left than may be");
+}
+
+#[test]
+fn a_second_process_does_not_record_into_the_same_folder() {
+    let bench = Bench::new(&[ElementType::Fp32]);
+    let running = bench.start(&bench.plan());
+    let second = Folder::open(&bench.plan().folder, 1 << 30);
+    assert!(matches!(second, Err(RecordingError::InUse(_))));
+    end(running);
+    assert!(Folder::open(&bench.plan().folder, 1 << 30).is_ok());
+}
+
+#[test]
+fn what_was_taken_and_then_not_finished_is_lost_and_not_recorded() {
+    let bench = Bench::new(&[ElementType::Fp32]);
+    let running = bench.start(&bench.plan());
+    bench.serve(&running.1, 3, 0.0);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let is_begun = || {
+        let files = fs::read_dir(bench.plan().folder).unwrap().flatten();
+        files.into_iter().any(|file| file.path().extension().is_some_and(|end| end == "part"))
+    };
+    while !is_begun() {
+        assert!(Instant::now() < deadline, "the file is begun");
+        std::thread::yield_now();
+    }
+    fs::remove_dir_all(bench.plan().folder).unwrap();
+    let recorded = end(running);
+    assert_eq!((recorded.windows, recorded.windows_lost, recorded.files), (0, 3, 0));
+    assert!(bench.told(Code::RecordingLost)[0].starts_with("3 windows"));
+}
+
+#[test]
 fn what_cannot_be_written_is_counted_and_told_and_never_half_there() {
     let bench = Bench::new(&[ElementType::Fp32]);
     let running = bench.start(&bench.plan());

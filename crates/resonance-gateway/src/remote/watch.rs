@@ -34,7 +34,14 @@ impl Watch {
                 () = self.remote.lost.notified() => true,
             };
             // What an inference found is told at once; the server is looked at when it is due.
-            let found = if lost { self.remote.standing() } else { self.remote.check().await };
+            let found = if lost {
+                self.remote.standing()
+            } else {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    found = self.remote.check() => found,
+                }
+            };
             self.tell(&mut told, found);
         }
     }

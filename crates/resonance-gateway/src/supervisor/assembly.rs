@@ -202,16 +202,7 @@ pub(super) fn load_models(
     events: &Arc<dyn EventSink>,
     serving: Option<&Models>,
 ) -> Models {
-    let mut wanted: BTreeMap<Arc<str>, Arc<VerifiedModel>> = BTreeMap::new();
-    let fallbacks = plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
-        Fallback::FallBackTo(model) => Some(model),
-        Fallback::Fail | Fallback::HoldLast => None,
-    });
-    let here = plan.deployments.iter().filter(|deployment| deployment.remote.is_none());
-    let deployed = here.map(|deployment| &deployment.model);
-    for model in plan.models.iter().chain(deployed).chain(fallbacks) {
-        wanted.entry(Arc::clone(&model.manifest.name)).or_insert_with(|| Arc::clone(model));
-    }
+    let wanted = plan.local_models();
     let report = |code, model: &VerifiedModel, message: String| {
         let subject = format!("model/{}", model.manifest.name);
         events.record(Event::new(options.clock.now(), code, &subject, message));

@@ -26,7 +26,7 @@ use crate::deployments::shared::{Face, Faces};
 use crate::hub::core::{Entry, Interest};
 use crate::hub::run::Succession;
 use crate::models::Models;
-use crate::plan::{Fallback, Plan};
+use crate::plan::Plan;
 use crate::servers;
 use crate::spool::SpoolError;
 
@@ -188,15 +188,7 @@ impl Gateway {
             (Arc::clone(&self.events) as Arc<dyn EventSink>, Arc::clone(&self.models));
         let loading = tokio::task::spawn_blocking(move || {
             let models = load_models(&plan, &options, &events, Some(&serving));
-            let deployed = plan.deployments.iter().flat_map(|deployment| {
-                let other = match &deployment.fallback {
-                    Fallback::FallBackTo(model) => Some(model),
-                    Fallback::Fail | Fallback::HoldLast => None,
-                };
-                let own = Some(&deployment.model).filter(|_| deployment.remote.is_none());
-                own.into_iter().chain(other)
-            });
-            for model in deployed {
+            for model in plan.deployed_here() {
                 if ready(&models, model).is_none() {
                     let name = &model.manifest.name;
                     let reason = models.find(name, None).map(|model| model.standing().1);

@@ -110,7 +110,22 @@ impl Exporter {
                 self.finish(batch, waiting).await;
                 return;
             }
-            self.send(batch).await;
+            let under_way = batch.len() as u64;
+            let is_told = async {
+                // An error says that whoever could tell is gone, which is the same.
+                let _ = stop.wait_for(|stop| *stop).await;
+                tokio::time::sleep(FAREWELL).await;
+            };
+            let sent = tokio::select! {
+                biased;
+                () = self.send(batch) => true,
+                () = is_told => false,
+            };
+            if !sent {
+                waiting.close();
+                self.counters.lost.add(under_way + waiting.len() as u64);
+                return;
+            }
         }
         self.finish(Vec::new(), waiting).await;
     }

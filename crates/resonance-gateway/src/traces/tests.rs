@@ -87,14 +87,39 @@ fn stages_follow_one_another_below_one_span() {
     assert_eq!(of_result(&record, None).len(), 1, "no model was asked");
 }
 
-#[tokio::test]
-async fn a_configuration_that_cannot_work_is_refused() {
-    let plan = TracesPlan {
-        collector: HttpConfig::for_url("collector:4318"),
+fn plan(url: &str) -> TracesPlan {
+    TracesPlan {
+        collector: HttpConfig::for_url(url),
         ratio: 1.0,
         service_name: "resonance".into(),
         every: Duration::from_secs(1),
-    };
+    }
+}
+
+/// In virtual time.
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_hangs_does_not_hold_up_the_end() {
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plan = plan(&format!("http://{}/v1/traces", hanging.local_addr().unwrap()));
+    let (clock, events) = (Arc::new(resonance_plant::SystemClock), Arc::new(EventLog::in_memory()));
+    let counters = Arc::new(Counters::default());
+    let exporter = exporter::Exporter::new(&plan, Arc::clone(&counters), clock, events).unwrap();
+    let (queue, waiting) = mpsc::channel(4);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    queue.send(of_spool(&record("wear", 1), at(5))).await.unwrap();
+    let sending = tokio::spawn(exporter.run(waiting, stopped));
+    let (_connection, _) = hanging.accept().await.unwrap();
+    queue.send(of_spool(&record("wear", 2), at(5))).await.unwrap();
+    let told = tokio::time::Instant::now();
+    stop.send(true).unwrap();
+    sending.await.unwrap();
+    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+    assert_eq!(counters.lost.value(), 2, "the one under way and the one that waited");
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_work_is_refused() {
+    let plan = plan("collector:4318");
     let stop = tokio::sync::watch::channel(false).1;
     let (clock, events) = (Arc::new(resonance_plant::SystemClock), Arc::new(EventLog::in_memory()));
     let refused = Tracer::start(&plan, clock, events, stop).unwrap_err().to_string();

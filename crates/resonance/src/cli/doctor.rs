@@ -14,8 +14,8 @@ use crate::doctor::{Bundle, Findings, State, examine};
 ///
 /// Looks at the clock, ONNX Runtime and limits; with a plant file also at disks, ports,
 /// certificates, models, and whether each source and sink answers. Each line that is not ok says
-/// what to do. Takes 15 seconds at most and changes nothing, but for the gateway's own OPC UA
-/// certificate, which is made where there is none yet.
+/// what to do. No look takes more than 10 seconds. Changes nothing, but for the gateway's own OPC
+/// UA certificate, which is made where there is none yet.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DoctorArgs {

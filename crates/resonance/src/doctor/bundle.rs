@@ -45,7 +45,9 @@ impl Bundle {
             let (plan, report) = plant.plan(Purpose::Check);
             files.push(("plant.toml", plant_file(plant)));
             files.push(("plant-check.json", pretty(&report.to_json())));
-            if let Some(plan) = &plan {
+            if !redactor.unread().is_empty() {
+                files.push(("left-out.txt", left_out(redactor.unread())));
+            } else if let Some(plan) = &plan {
                 files.push(("status.json", pretty(&status(plan, user).await)));
                 let tail = plan.events_file.as_deref().and_then(tail);
                 files.extend(tail.map(|tail| ("events.jsonl", tail)));
@@ -99,6 +101,16 @@ fn plant_file(plant: &PlantText) -> String {
         Some(text) => without_comments(&text),
         None => "# The plant file is not TOML throughout, so it is left out.\n".to_owned(),
     }
+}
+
+/// Why nothing that the gateway said is in the bundle.
+fn left_out(unread: &[String]) -> String {
+    format!(
+        "status.json and events.jsonl are left out: the gateway that wrote them may know secrets \
+         that could not be read here, so nobody could take them out.\nnot read: {}\nGive the \
+         command what the gateway has: its environment, its user.\n",
+        unread.join(", ")
+    )
 }
 
 fn versions() -> Value {

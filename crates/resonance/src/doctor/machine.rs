@@ -8,6 +8,10 @@ use rustix::fs::{Access, access, statvfs};
 
 use super::check::Check;
 
+/// What to do where there is no engine.
+const NO_ENGINE: &str = "install the package or archive anew, which has the library beside the \
+                         program (from a clone: make onnxruntime), or set RESONANCE_ONNXRUNTIME";
+
 /// Whether ONNX Runtime is there, which and where.
 pub(super) fn engine(is_needed: bool) -> Check {
     match OnnxRuntime::find() {
@@ -16,11 +20,11 @@ pub(super) fn engine(is_needed: bool) -> Check {
             Check::ok("engine", "onnxruntime", said)
         }
         Err(error) if is_needed => Check::fail("engine", "onnxruntime", error.to_string())
-            .remedy("make onnxruntime, or set RESONANCE_ONNXRUNTIME to the library"),
+            .remedy(NO_ENGINE),
         Err(error) => {
             let said = format!("{error} (nothing here has a model that needs it)");
             Check::warn("engine", "onnxruntime", said)
-                .remedy("needed as soon as there is a model: make onnxruntime")
+                .remedy(&format!("needed as soon as there is a model: {NO_ENGINE}"))
         }
     }
 }
@@ -89,10 +93,17 @@ pub(super) fn growing(plan: &Plan) -> Vec<Growing> {
 
 /// Whether each may be written and has room to grow.
 pub(super) fn disks(files: &[Growing]) -> Vec<Check> {
-    files.iter().map(disk).collect()
+    let device = |growing: &Growing| statvfs(nearest_folder(&growing.file)).ok().map(|on| on.f_fsid);
+    let beside = |growing: &Growing| {
+        let on = device(growing);
+        let others = files.iter().filter(|other| *other != growing && device(other) == on);
+        others.map(|other| other.bytes_max.saturating_sub(used(&other.file))).sum()
+    };
+    files.iter().map(|growing| disk(growing, beside(growing))).collect()
 }
 
-fn disk(growing: &Growing) -> Check {
+/// `beside`: what other files on the same disk may come to need.
+fn disk(growing: &Growing, beside: u64) -> Check {
     let Growing { what, file, bytes_max } = growing;
     let folder = nearest_folder(file);
     let subject = format!("{what} {}", file.display());
@@ -109,7 +120,7 @@ fn disk(growing: &Growing) -> Check {
         }
     };
     let used = used(file);
-    let grows = bytes_max.saturating_sub(used);
+    let grows = bytes_max.saturating_sub(used).saturating_add(beside);
     let said = format!("{} used of {}, {} free", shown(used), shown(*bytes_max), shown(free));
     match () {
         () if free < grows => Check::fail("disk", &subject, format!("{said}: too little to grow"))

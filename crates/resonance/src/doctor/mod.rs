@@ -45,8 +45,37 @@ pub(crate) struct Findings {
     pub(crate) checks: Vec<Check>,
 }
 
-/// Lines of one look, when it is done.
-type Look = Pin<Box<dyn Future<Output = Vec<Check>> + Send>>;
+/// One thing to look at.
+struct Look {
+    name: &'static str,
+    /// Which one, where there are several.
+    subject: String,
+    /// Its lines, when it is done.
+    done: Pin<Box<dyn Future<Output = Vec<Check>> + Send>>,
+}
+
+impl Look {
+    fn at(
+        name: &'static str,
+        subject: &str,
+        look: impl Future<Output = Vec<Check>> + Send + 'static,
+    ) -> Self {
+        Self { name, subject: subject.to_owned(), done: Box::pin(look) }
+    }
+
+    /// A look that blocks its thread.
+    fn blocking(
+        name: &'static str,
+        subject: &str,
+        look: impl FnOnce() -> Vec<Check> + Send + 'static,
+    ) -> Self {
+        Self::at(name, subject, async {
+            tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| {
+                vec![Check::fail("doctor", "", error.to_string()).remedy("please report it")]
+            })
+        })
+    }
+}
 
 /// Looks at this computer and, where there is a plant file, at everything it names.
 pub(crate) async fn examine(plant: Option<&PlantText>) -> Findings {
@@ -58,17 +87,19 @@ pub(crate) async fn examine(plant: Option<&PlantText>) -> Findings {
     // All at once; told in the order of the list.
     let running: Vec<_> = looks(plan.as_ref())
         .into_iter()
-        .map(|(name, look)| (name, tokio::spawn(tokio::time::timeout(LOOK_MAX, look))))
+        .map(|Look { name, subject, done }| {
+            (name, subject, tokio::spawn(tokio::time::timeout(LOOK_MAX, done)))
+        })
         .collect();
-    for (name, look) in running {
-        checks.extend(match look.await {
+    for (name, subject, done) in running {
+        checks.extend(match done.await {
             Ok(Ok(found)) => found,
             Ok(Err(_)) => vec![
-                Check::warn(name, "", format!("not done after {} s", LOOK_MAX.as_secs()))
+                Check::warn(name, &subject, format!("not done after {} s", LOOK_MAX.as_secs()))
                     .remedy("try again when the computer and the network are less busy"),
             ],
             Err(error) => vec![
-                Check::fail(name, "", format!("the check broke: {error}"))
+                Check::fail(name, &subject, format!("the check broke: {error}"))
                     .remedy("please report it"),
             ],
         });
@@ -84,32 +115,24 @@ pub(crate) async fn examine(plant: Option<&PlantText>) -> Findings {
 }
 
 /// Everything there is to look at.
-fn looks(plan: Option<&Plan>) -> Vec<(&'static str, Look)> {
-    let has_models = plan.is_some_and(|plan| !peers::models(plan).is_empty());
+fn looks(plan: Option<&Plan>) -> Vec<Look> {
+    let has_models = plan.is_some_and(|plan| !plan.local_models().is_empty());
     let descriptors = machine::descriptors_needed(plan);
-    let mut looks: Vec<(&'static str, Look)> = vec![
-        ("clock", blocking(clock::synchronized)),
-        ("engine", blocking(move || vec![machine::engine(has_models)])),
-        ("files", blocking(move || vec![machine::descriptors(descriptors)])),
+    let mut looks = vec![
+        Look::blocking("clock", "", clock::synchronized),
+        Look::blocking("engine", "", move || vec![machine::engine(has_models)]),
+        Look::blocking("files", "", move || vec![machine::descriptors(descriptors)]),
     ];
     if let Some(plan) = plan {
         let files = machine::growing(plan);
-        looks.push(("disk", blocking(move || machine::disks(&files))));
+        looks.push(Look::blocking("disk", "", move || machine::disks(&files)));
         let own = ports::listeners(&plan.servers);
-        looks.push(("port", blocking(move || own.iter().map(ports::check).collect())));
+        looks.push(Look::blocking("port", "", move || own.iter().map(ports::check).collect()));
         let kept = certificates::kept(plan);
-        looks.push(("certificate", blocking(move || certificates::check_all(&kept))));
+        looks.push(Look::blocking("certificate", "", move || certificates::check_all(&kept)));
         looks.extend(peers::looks(plan));
     }
     looks
-}
-
-fn blocking(look: impl FnOnce() -> Vec<Check> + Send + 'static) -> Look {
-    Box::pin(async {
-        tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| {
-            vec![Check::fail("doctor", "", error.to_string()).remedy("please report it")]
-        })
-    })
 }
 
 /// What is wrong with the plant file, and its plan: where only secrets are missing, the plan

@@ -1,11 +1,10 @@
 //! What the plant file names elsewhere: machines, systems, models.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use resonance_gateway::models::ServedModel;
-use resonance_gateway::plan::{DeploymentPlan, Fallback, Plan, SinkPlan, SourcePlan};
-use resonance_gateway::remote::Remote;
+use resonance_gateway::plan::{DeploymentPlan, Plan, SinkPlan, SourcePlan};
+use resonance_gateway::remote::{Remote, RemoteConfig};
 use resonance_gateway::{sinks, sources};
 use resonance_inference::Limits;
 use resonance_inference::engines::OnnxRuntime;
@@ -13,43 +12,31 @@ use resonance_inference::package::VerifiedModel;
 use resonance_plant::SystemClock;
 
 use super::check::Check;
-use super::{Look, STEP_MAX, blocking, certificates};
+use super::{Look, STEP_MAX, certificates};
 
 /// A machine's clock further off than this gives results times that no other clock agrees with,
 /// microseconds.
 const OFFSET_US_MAX: u64 = 1_000_000;
 
 /// A look at every source, sink, remote server and model.
-pub(super) fn looks(plan: &Plan) -> Vec<(&'static str, Look)> {
-    let mut looks: Vec<(&'static str, Look)> = Vec::new();
+pub(super) fn looks(plan: &Plan) -> Vec<Look> {
+    let mut looks = Vec::new();
     for plan in &plan.sources {
-        let plan = plan.clone();
-        looks.push(("source", Box::pin(async move { source(&plan).await })));
+        let (id, plan) = (Arc::clone(&plan.id), plan.clone());
+        looks.push(Look::at("source", &id, async move { source(&plan).await }));
     }
     for plan in &plan.sinks {
-        let plan = plan.clone();
-        looks.push(("sink", Box::pin(async move { sink(&plan).await })));
+        let (id, plan) = (Arc::clone(&plan.id), plan.clone());
+        looks.push(Look::at("sink", &id, async move { sink(&plan).await }));
     }
     for plan in plan.deployments.iter().filter(|plan| plan.remote.is_some()) {
-        let plan = plan.clone();
-        looks.push(("remote", Box::pin(async move { remote(&plan).await })));
+        let (id, plan) = (Arc::clone(&plan.id), plan.clone());
+        looks.push(Look::at("remote", &id, async move { remote(&plan).await }));
     }
-    for model in models(plan).into_values() {
-        looks.push(("model", blocking(move || vec![self::model(&model)])));
+    for (name, model) in plan.local_models() {
+        looks.push(Look::blocking("model", &name, move || vec![self::model(&model)]));
     }
     looks
-}
-
-/// Every model that this process runs, by name.
-pub(super) fn models(plan: &Plan) -> BTreeMap<Arc<str>, Arc<VerifiedModel>> {
-    let fallbacks = plan.deployments.iter().filter_map(|deployment| match &deployment.fallback {
-        Fallback::FallBackTo(model) => Some(model),
-        Fallback::Fail | Fallback::HoldLast => None,
-    });
-    let local = plan.deployments.iter().filter(|deployment| deployment.remote.is_none());
-    let deployed = local.map(|deployment| &deployment.model);
-    let all = plan.models.iter().chain(deployed).chain(fallbacks);
-    all.map(|model| (Arc::clone(&model.manifest.name), Arc::clone(model))).collect()
 }
 
 async fn source(plan: &SourcePlan) -> Vec<Check> {
@@ -99,6 +86,9 @@ async fn remote(plan: &DeploymentPlan) -> Vec<Check> {
     let Some(config) = &plan.remote else { return Vec::new() };
     let subject = plan.id.to_string();
     let (model, runtime) = (Arc::clone(&plan.model), tokio::runtime::Handle::current());
+    // A server that hangs is told as that, not as a look that took too long.
+    let step_max = STEP_MAX.as_millis() as u32;
+    let config = &RemoteConfig { timeout_ms: config.timeout_ms.min(step_max), ..config.clone() };
     let found = match Remote::new(config, model, runtime) {
         Ok(remote) => Arc::new(remote).check().await,
         Err(error) => Err(error),

@@ -15,11 +15,14 @@ const SECRET_CHARS_MIN: usize = 3;
 
 /// Knows every secret that a plant file refers to.
 #[derive(Default)]
-pub(super) struct Redactor(Vec<String>);
+pub(super) struct Redactor {
+    forms: Vec<String>,
+    unread: Vec<String>,
+}
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Redactor({} forms)", self.0.len())
+        write!(f, "Redactor({} forms)", self.forms.len())
     }
 }
 
@@ -38,12 +41,18 @@ impl Redactor {
                 Some(file) => format!("file:{}", plant.folder().join(Path::new(file)).display()),
                 None => reference,
             };
-            // A secret that cannot be read cannot get out.
-            if let Ok(value) = secret::read(&SecretRef(reference)) {
-                known.add(value.trim());
+            match secret::read(&SecretRef(reference.clone())) {
+                Ok(value) => known.add(value.trim()),
+                Err(_) => known.unread.push(reference),
             }
         }
         known
+    }
+
+    /// Where secrets are that could not be read here. The gateway may know them, and what it wrote
+    /// may have them.
+    pub(super) fn unread(&self) -> &[String] {
+        &self.unread
     }
 
     /// One secret more.
@@ -54,14 +63,15 @@ impl Redactor {
         // As it stands in JSON, too.
         let escaped = serde_json::Value::from(value).to_string();
         let within_quotes = escaped.get(1..escaped.len() - 1).unwrap_or_default();
-        self.0.extend([value.to_owned(), within_quotes.to_owned()]);
-        self.0.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        self.0.dedup();
+        self.forms.extend([value.to_owned(), within_quotes.to_owned()]);
+        self.forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.forms.dedup();
     }
 
     /// The text without any secret.
     pub(super) fn clean(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
+        let hide = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
+        self.forms.iter().fold(text.to_owned(), hide)
     }
 }
 

@@ -277,13 +277,14 @@ fn unpacked(folder: &Path, bundle: &str) -> BTreeMap<String, String> {
 }
 
 /// Secrets in every place where a plant file may have, or should not have, one.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "planted-in-a-file",
     "planted-in-a-variable",
     "planted in \"quotes\" and \\ more",
     "planted-in-a-comment",
     "planted-in-the-text",
     "planted-in-a-url",
+    "9182736455",
 ];
 
 #[test]
@@ -312,14 +313,17 @@ fn the_support_bundle_tells_much_and_no_secret() {
     let events: String = SECRETS[..3].iter().map(|secret| event(secret)).collect();
     fs::write(folder.join("events.jsonl"), events).unwrap();
 
-    let gathered = |bundle: &str| {
+    let gathered_knowing = |bundle: &str, known: Option<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_resonance"));
         command.args(["doctor", "plant.toml", "--bundle", bundle]).current_dir(folder);
-        let output = command.env("PLANTED", SECRETS[1]).output().unwrap();
+        command.env_remove("PLANTED").envs(known.map(|known| ("PLANTED", known)));
+        let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("holds doctor.json"), "{said}");
+        let _ = fs::remove_dir_all(folder.join("unpacked"));
         unpacked(folder, bundle)
     };
+    let gathered = |bundle: &str| gathered_knowing(bundle, Some(SECRETS[1]));
     let files = gathered("support.tar.gz");
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     let expected = [
@@ -352,12 +356,18 @@ fn the_support_bundle_tells_much_and_no_secret() {
     (&bundle).read_to_end(&mut raw).unwrap();
     assert!(raw.starts_with(&[0x1f, 0x8b]), "gzip");
 
+    // Whoever packs without knowing every secret cannot take them out of what the gateway wrote.
+    let files = gathered_knowing("unknowing.tar.gz", None);
+    assert!(!files.contains_key("events.jsonl") && !files.contains_key("status.json"));
+    assert!(files["left-out.txt"].contains("env:PLANTED"), "{}", files["left-out.txt"]);
+    holds_none(&files);
+
     // A plant file with secrets where none may be is refused, and shown without them.
     let wrong = plant
         .replace("'file:token'", "'planted-in-the-text'")
+        .replace("'env:PLANTED'", "9182736455")
         .replace("http://127.0.0.1:9/", "http://u:planted-in-a-url@127.0.0.1:9/");
     fs::write(folder.join("plant.toml"), wrong).unwrap();
-    fs::remove_dir_all(folder.join("unpacked")).unwrap();
     let files = gathered("wrong.tar.gz");
     holds_none(&files);
     assert!(files["plant.toml"].contains("token = \"***\""), "{}", files["plant.toml"]);
