@@ -151,9 +151,9 @@ fn lock(folder: &Path) -> Result<File, RecordingError> {
 fn is_whole(folder: &Path, model: &VerifiedModel) -> bool {
     let is_there = |file: &str| {
         let kept = fs::read(folder.join(file)).ok();
-        kept.is_some_and(|kept| model.files.file(file).is_some_and(|bytes| *bytes == *kept))
+        kept.is_some_and(|kept| model.files.file(file).is_some_and(|bytes| **bytes == *kept))
     };
-    model.files.names().all(|file| is_there(file))
+    model.files.names().all(is_there)
 }
 
 /// Writes the files of a package into `part`, has them on the disk, and names it `folder`.

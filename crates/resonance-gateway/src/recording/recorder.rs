@@ -339,13 +339,19 @@ impl Writer {
     /// Finishes the files of which this holds.
     fn finish_where(&mut self, is_due: impl Fn(&TableWriter, Instant) -> bool) {
         let due = self.windows.extract_if(|_, open| is_due(&open.writer.table, open.since));
-        let windows = |(_, Open { writer, names, rows, .. }): (_, Open<WindowsWriter>)| {
-            Due { table: writer.table, names, windows: rows, observations: 0 }
+        let windows = |(_, Open { writer, names, rows, .. }): (_, Open<WindowsWriter>)| Due {
+            table: writer.table,
+            names,
+            windows: rows,
+            observations: 0,
         };
         let mut due: Vec<_> = due.map(windows).collect();
         let observations = self.observations.take_if(|open| is_due(&open.writer.table, open.since));
-        due.extend(observations.map(|Open { writer, names, rows, .. }| {
-            Due { table: writer.table, names, windows: 0, observations: rows }
+        due.extend(observations.map(|Open { writer, names, rows, .. }| Due {
+            table: writer.table,
+            names,
+            windows: 0,
+            observations: rows,
         }));
         for Due { table, names, windows, observations } in due {
             match self.finish(table, &names) {
@@ -389,7 +395,8 @@ impl Writer {
             open.iter().map(|(_, rows)| rows).sum(),
             observations.as_ref().map_or(0, |(_, rows)| *rows),
         );
-        let parts: Vec<Names> = open.into_iter().chain(observations).map(|(names, _)| names).collect();
+        let parts: Vec<Names> =
+            open.into_iter().chain(observations).map(|(names, _)| names).collect();
         parts.iter().for_each(give_up);
         self.rests_until = Some(Instant::now() + REST);
         let message = format!(

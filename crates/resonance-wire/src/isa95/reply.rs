@@ -63,6 +63,7 @@ pub fn read_reply(bytes: &[u8]) -> Result<Reply, ReplyError> {
         .chain(confirmed.iter().copied())
         .filter_map(|part| part.child("OriginalApplicationArea")?.child("BODID"))
         .map(|id| id.text().trim().to_owned())
+        .filter(|id| !id.is_empty())
         .take(CONFIRMED_MAX)
         .collect();
     Ok(Reply { about, verdict: verdict(answer, &confirmed)? })

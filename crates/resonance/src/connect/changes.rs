@@ -38,6 +38,11 @@ impl fmt::Display for Change {
     }
 }
 
+/// A URL without what makes no difference at its end.
+fn bare(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
 /// Compares the points of the sources at the surveyed address with its variables.
 pub(crate) fn changes(plant: &Table, survey: &Survey) -> Changes {
     let by_address: HashMap<&str, &Variable> = survey
@@ -46,7 +51,7 @@ pub(crate) fn changes(plant: &Table, survey: &Survey) -> Changes {
         .flat_map(|variable| [(&*variable.address, variable), (&*variable.node, variable)])
         .collect();
     let sources: HashSet<&str> = tables(plant, "source")
-        .filter(|source| text(source, "url") == Some(&survey.url))
+        .filter(|source| text(source, "url").is_some_and(|url| bare(url) == bare(&survey.url)))
         .filter_map(|source| text(source, "id"))
         .collect();
     let mut lines = Vec::new();

@@ -19,8 +19,9 @@ pub(super) fn engine(is_needed: bool) -> Check {
             let said = format!("{} at {}", found.version(), found.library().display());
             Check::ok("engine", "onnxruntime", said)
         }
-        Err(error) if is_needed => Check::fail("engine", "onnxruntime", error.to_string())
-            .remedy(NO_ENGINE),
+        Err(error) if is_needed => {
+            Check::fail("engine", "onnxruntime", error.to_string()).remedy(NO_ENGINE)
+        }
         Err(error) => {
             let said = format!("{error} (nothing here has a model that needs it)");
             Check::warn("engine", "onnxruntime", said)
@@ -93,7 +94,8 @@ pub(super) fn growing(plan: &Plan) -> Vec<Growing> {
 
 /// Whether each may be written and has room to grow.
 pub(super) fn disks(files: &[Growing]) -> Vec<Check> {
-    let device = |growing: &Growing| statvfs(nearest_folder(&growing.file)).ok().map(|on| on.f_fsid);
+    let device =
+        |growing: &Growing| statvfs(nearest_folder(&growing.file)).ok().map(|on| on.f_fsid);
     let beside = |growing: &Growing| {
         let on = device(growing);
         let others = files.iter().filter(|other| *other != growing && device(other) == on);
@@ -164,7 +166,7 @@ mod tests {
     fn a_disk_without_room_for_the_spool_fails() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("not/yet/spool.sqlite");
-        let check = |bytes_max| disk(&Growing { what: "spool", file: file.clone(), bytes_max });
+        let check = |bytes_max| disk(&Growing { what: "spool", file: file.clone(), bytes_max }, 0);
         assert_eq!(check(1_000).state, State::Ok, "{:?}", check(1_000));
         let full = check(u64::MAX / 4);
         assert_eq!(full.state, State::Fail);

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::header::RETRY_AFTER;
 use resonance_plant::Timestamp;
 use resonance_wire::isa95::{Verdict, read_reply};
 
+use super::connection::Response;
 use crate::sinks::payload::Acknowledge;
 
 /// The longest a peer may ask to wait.
@@ -36,17 +37,20 @@ pub(super) enum Answer {
 
 /// Judges an answer to the message `id`.
 pub(super) fn judge(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
+    response: &Response,
     id: &str,
     acknowledge: Acknowledge,
     now: Timestamp,
 ) -> Answer {
+    let Response { status, headers, body, cut } = response;
+    let status = *status;
     if status.is_success() {
-        return match acknowledge {
-            Acknowledge::Transport => Answer::Accepted,
-            Acknowledge::ConfirmBod => confirmed(status, body, id),
+        return match (acknowledge, cut) {
+            (Acknowledge::Transport, _) => Answer::Accepted,
+            (Acknowledge::ConfirmBod, None) => confirmed(status, body, id),
+            (Acknowledge::ConfirmBod, Some(cut)) => {
+                Answer::Unconfirmed(format!("answered {status}, and {cut}"))
+            }
         };
     }
     let retry_after = headers.get(RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?, now));
@@ -55,6 +59,8 @@ pub(super) fn judge(
         401 | 403 | 407 => not_now("; check the sink's user, password or token"),
         404 | 405 | 421 | 426 => not_now("; check the sink's url"),
         408 | 425 | 429 => not_now(""),
+        // Most often: an earlier attempt with the same key is still being worked on.
+        409 => Answer::Unconfirmed(said(status, body, "")),
         400..500 => Answer::Never(refusal(status, body)),
         300..400 => not_now("; results are not sent elsewhere: change the sink's url"),
         _ => not_now(""),
@@ -120,13 +126,31 @@ fn date(value: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use hyper::header::HeaderMap;
     use resonance_wire::isa95::confirm_bod;
 
     use super::*;
 
     fn judged(status: u16, body: &[u8], acknowledge: Acknowledge) -> Answer {
+        judge(&response(status, body), "a1", acknowledge, Timestamp::EPOCH)
+    }
+
+    fn response(status: u16, body: &[u8]) -> Response {
         let status = StatusCode::from_u16(status).unwrap();
-        judge(status, &HeaderMap::new(), body, "a1", acknowledge, Timestamp::EPOCH)
+        let (headers, body) = (HeaderMap::new(), Bytes::copy_from_slice(body));
+        Response { status, headers, body, cut: None }
+    }
+
+    #[test]
+    fn what_is_cut_off_takes_no_result_back_and_confirms_none() {
+        let cut = Response { cut: Some("the answer broke off".into()), ..response(200, b"<Conf") };
+        let judged = |acknowledge| judge(&cut, "a1", acknowledge, Timestamp::EPOCH);
+        assert_eq!(judged(Acknowledge::Transport), Answer::Accepted, "a 2xx is enough");
+        let unconfirmed = judged(Acknowledge::ConfirmBod);
+        assert!(matches!(unconfirmed, Answer::Unconfirmed(_)), "{unconfirmed:?}");
+        let working = super::tests::judged(409, b"in progress", Acknowledge::Transport);
+        assert!(matches!(working, Answer::Unconfirmed(_)), "an attempt before it is worked on");
     }
 
     #[test]
@@ -134,7 +158,7 @@ mod tests {
         for status in [200, 201, 202, 204] {
             assert_eq!(judged(status, b"", Acknowledge::Transport), Answer::Accepted);
         }
-        for status in [400, 402, 406, 409, 410, 411, 413, 415, 422, 451] {
+        for status in [400, 402, 406, 410, 411, 413, 415, 422, 451] {
             let answer = judged(status, b"no", Acknowledge::Transport);
             assert!(matches!(answer, Answer::Never(_)), "{status}: {answer:?}");
         }

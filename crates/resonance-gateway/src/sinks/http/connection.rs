@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
@@ -53,6 +53,8 @@ pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Why the body is not whole.
+    pub(crate) cut: Option<String>,
 }
 
 /// An open connection. Ends when dropped.
@@ -86,22 +88,29 @@ impl Connection {
     /// Sends a request and reads the answer.
     ///
     /// # Errors
-    /// What went wrong, in words. The connection is of no use then.
+    /// What went wrong before there was an answer, in words. The connection is of no use then.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response, String> {
         let answered = self.sender.send_request(request).await.map_err(|error| words(&error))?;
-        let (head, body) = answered.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                format!("the answer is larger than {ANSWER_BYTES_MAX} bytes")
-            } else {
-                format!("the answer broke off: {error}")
+        let (head, mut body) = answered.into_parts();
+        let (mut bytes, mut cut) = (BytesMut::new(), None);
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Err(error) => cut = Some(format!("the answer broke off: {error}")),
             }
-        })?;
+            if bytes.len() > ANSWER_BYTES_MAX {
+                bytes.truncate(ANSWER_BYTES_MAX);
+                cut = Some(format!("the answer is larger than {ANSWER_BYTES_MAX} bytes"));
+            }
+            if cut.is_some() {
+                break;
+            }
+        }
         self.is_used = true;
-        Ok(Response { status: head.status, headers: head.headers, body: body.to_bytes() })
+        Ok(Response { status: head.status, headers: head.headers, body: bytes.freeze(), cut })
     }
 }
 

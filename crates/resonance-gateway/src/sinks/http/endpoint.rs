@@ -29,6 +29,7 @@ pub(crate) struct Endpoint {
     pub(crate) form: Form,
     pub(crate) batch_max: usize,
     pub(crate) timeout: Duration,
+    config: HttpConfig,
 }
 
 impl Endpoint {
@@ -88,7 +89,15 @@ impl Endpoint {
             },
             batch_max: usize::from(config.batch_max),
             timeout: Duration::from_millis(u64::from(config.timeout_ms.max(1))),
+            config: config.clone(),
         })
+    }
+
+    /// Reads the secrets again. Where they cannot be read now, those read before stand.
+    pub(crate) fn authorize_anew(&mut self) {
+        if let Ok(read) = authorization(&self.config) {
+            self.authorization = read;
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::Request;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Request, StatusCode};
 use resonance_plant::{Code, Event, Value};
 use tokio::time::Instant;
 
@@ -197,15 +197,15 @@ impl Poster {
                 Err(_) if was_used => continue,
                 Err(problem) => return Answer::Broken(problem),
             };
-            self.connection = Some(connection);
-            return judge(
-                response.status,
-                &response.headers,
-                &response.body,
-                &message.id,
-                self.endpoint.form.acknowledge,
-                self.delivery.clock.now(),
-            );
+            if response.cut.is_none() {
+                self.connection = Some(connection);
+            }
+            if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status) {
+                // Secrets are replaced in their places while a gateway runs.
+                self.endpoint.authorize_anew();
+            }
+            let form = &self.endpoint.form;
+            return judge(&response, &message.id, form.acknowledge, self.delivery.clock.now());
         }
     }
 

@@ -11,6 +11,7 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use resonance_wire::mtconnect::{Limits, Refusal};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -226,6 +227,7 @@ impl Answer {
     /// All of it, within the agent's bound.
     pub(super) async fn whole(self, agent: &Agent, target: &str) -> Result<Vec<u8>, Failure> {
         let Self { response, _connection } = self;
+        let status = response.status();
         let (mut bytes, mut body) = (Vec::new(), response.into_body());
         let read = async {
             while let Some(frame) = body.frame().await {
@@ -240,7 +242,14 @@ impl Answer {
         };
         // A large document may take a while; a stuck one may not.
         let limit = agent.timeout * 3;
-        tokio::time::timeout(limit, read).await.map_err(|_| agent.late(target, limit))?
+        let read = tokio::time::timeout(limit, read).await;
+        let bytes = read.map_err(|_| agent.late(target, limit))??;
+        let limits = Limits { document_bytes_max: agent.bytes_max, ..Limits::default() };
+        if !status.is_success() && Refusal::parse(&bytes, limits).is_err() {
+            // Perhaps of a proxy before the agent.
+            return Err(Failure::Unreachable(format!("{}{target}: {status}", agent.url)));
+        }
+        Ok(bytes)
     }
 
     /// The next bytes; `None` at the end.

@@ -1,15 +1,15 @@
 //! The run loop: probe, current, sample, and again, for ever.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resonance_plant::{Code, Status, Timestamp, Value};
+use resonance_plant::{Code, PointIndex, Status, Timestamp, Value};
 use resonance_wire::mtconnect::{
-    Conditions, Devices, Header, Limits, Multipart, Refusal as AgentRefusal, Sequences, Streams,
-    WireError,
+    Conditions, Devices, Header, Limits, Multipart, Reading, Refusal as AgentRefusal, Sequences,
+    Streams, WireError,
 };
 use tokio::time::Instant;
 
@@ -17,19 +17,26 @@ use super::config::MtconnectConfig;
 use super::documents::{broken, limits, refusal, target};
 use super::http::Agent;
 use super::layout::{Layout, Refusal};
-use super::sequence::Sequence;
+use super::sequence::{Counting, Sequence};
 use super::values;
 use crate::hub::ingest::{BlockSender, Gap, GapReason};
 use crate::sources::backoff::{Backoff, STEADY, random};
 use crate::sources::contact::{Contact, shifted};
 use crate::sources::failure::Failure;
 use crate::sources::opcua::config::TimeFrom;
-use crate::sources::outlet::Outlet;
+use crate::sources::outlet::{Outlet, Row};
 use crate::sources::{Link, Source, SourceError, Stop, told};
 use crate::status::Connection;
 
 /// Blocks that must be free before more of the stream is read.
 const BLOCKS_FREE: usize = 16;
+
+/// Times in a row that an agent may say, soon after it told its state, that it no longer has what
+/// comes next. Then it means something else.
+const OVERRUNS_MAX: u32 = 3;
+
+/// A clock that is this much off what was measured before was set, microseconds.
+const CLOCK_STEP_US: u64 = 2_000_000;
 
 /// An MTConnect client.
 #[derive(Debug)]
@@ -86,8 +93,10 @@ struct Reader {
 
 /// How a stream ended, short of a failure.
 enum Ended {
-    /// The agent no longer has what comes next: read its state anew.
-    OutOfRange,
+    /// The agent no longer has what comes next, in these words: read its state anew.
+    OutOfRange(Failure),
+    /// Observations are missing, and with them perhaps what still holds: read its state anew.
+    Incomplete,
     /// The agent is another instance: read model and state anew.
     Restarted,
 }
@@ -131,6 +140,7 @@ impl Reader {
     /// Reads the model, then the state where the stream cannot just go on, then the stream.
     /// Returns where all must be read anew.
     async fn serve(&mut self, out: &mut BlockSender) -> Result<(), Failure> {
+        let began = Instant::now();
         let header = self.probe(out).await?;
         if self.sequence.is_restart(header.instance_id, None) {
             self.restarted();
@@ -141,17 +151,38 @@ impl Reader {
             Some(next) => next,
             None => self.current(out).await?,
         };
-        loop {
-            match self.sample(from, header.buffer_size, out).await? {
-                Ended::Restarted => {
-                    self.restarted();
-                    return Ok(());
-                }
-                Ended::OutOfRange => {
+        let mut overruns = 0;
+        // Between the two requests, another agent may have taken the place of the one that was
+        // asked for its model.
+        while self.sequence.resume(header.instance_id).is_some() {
+            let began = Instant::now();
+            let ended = self.sample(from, header.buffer_size, out).await?;
+            match ended {
+                Ended::Restarted => break,
+                Ended::OutOfRange(said) => {
+                    overruns = if began.elapsed() < STEADY { overruns + 1 } else { 1 };
+                    if overruns > OVERRUNS_MAX {
+                        return Err(said);
+                    }
                     self.missed(GapReason::Overflow);
-                    from = self.current(out).await?;
                 }
+                Ended::Incomplete => self.missed(GapReason::SequenceGap),
             }
+            self.pause_unless_steady(began).await;
+            from = self.current(out).await?;
+        }
+        self.restarted();
+        self.pause_unless_steady(began).await;
+        Ok(())
+    }
+
+    /// Waits after what lasted for less than a moment, so that nothing is asked for again and again
+    /// as fast as the network allows.
+    async fn pause_unless_steady(&mut self, began: Instant) {
+        if began.elapsed() < STEADY {
+            tokio::time::sleep(self.backoff.wait(random())).await;
+        } else {
+            self.backoff.reset();
         }
     }
 
@@ -174,7 +205,6 @@ impl Reader {
             self.outlet.without_value(*index, status, now, out).await;
         }
         self.layout = layout;
-        self.measure_clock(&model.header);
         Ok(model.header)
     }
 
@@ -186,12 +216,15 @@ impl Reader {
             Ok(checked) => checked,
             Err(error) => return Err(refusal(&self.config, &target, &document, &error)),
         };
+        if let Some(offset_us) = self.clock_offset_us(&header) {
+            self.contact.clock_offset(offset_us);
+        }
         let now = self.contact.heard(&mut self.outlet, out).await;
         if let Some((from, reason)) = self.missed.take() {
             self.gap(from, now, reason, out);
         }
         self.conditions.values_mut().for_each(Conditions::reset);
-        self.rows(&document, &header, |_| true, out)
+        self.rows(&document, &header, None, out)
             .await
             .map_err(|error| broken(&self.config, &target, &error))?;
         self.sequence.begin(header.instance_id, sequences.next);
@@ -274,16 +307,22 @@ impl Reader {
         if self.sequence.is_restart(header.instance_id, Some(sequences.next)) {
             return Ok(Some(Ended::Restarted));
         }
-        let now = self.contact.heard(&mut self.outlet, out).await;
-        let missing = counting.missing(sequences, self.config.device.is_none());
-        if missing > 0 {
-            self.outlet.link.counters.sequence_gaps.add(missing);
-            self.gap(self.complete.unwrap_or(now), now, GapReason::SequenceGap, out);
+        let known_us = self.outlet.clock_offset_us();
+        if let Some(offset_us) = self.clock_offset_us(&header)
+            && offset_us.abs_diff(known_us) > CLOCK_STEP_US
+        {
+            self.contact.clock_offset(offset_us);
         }
-        self.rows(document, &header, |number| counting.is_new(number), out)
+        let now = self.contact.heard(&mut self.outlet, out).await;
+        self.rows(document, &header, Some(counting), out)
             .await
             .map_err(|error| broken(&self.config, target, &error))?;
         self.sequence.begin(header.instance_id, sequences.next);
+        let missing = counting.missing(sequences, self.config.device.is_none());
+        if missing > 0 {
+            self.outlet.link.counters.sequence_gaps.add(missing);
+            return Ok(Some(Ended::Incomplete));
+        }
         self.complete = Some(now);
         Ok(None)
     }
@@ -304,21 +343,26 @@ impl Reader {
         Ok((header, sequences))
     }
 
-    /// Hands the observations of a document over that `take` takes, by sequence number.
+    /// Hands the observations of a document over: those that are new; without a count, all of what
+    /// is then the complete state.
     async fn rows(
         &mut self,
         document: &[u8],
         header: &Header,
-        take: impl Fn(u64) -> bool,
+        counting: Option<Counting>,
         out: &mut BlockSender,
     ) -> Result<(), WireError> {
+        // A state has the activations of a condition in any order; they are one observation.
+        let mut conditions_at: BTreeMap<usize, (PointIndex, Row, Timestamp)> = BTreeMap::new();
         let mut streams = Streams::open(document, self.limits)?;
         let received = self.outlet.link.clock.now();
         self.outlet.begin(received);
         while let Some(observation) = streams.next_observation()? {
-            if !take(observation.sequence) {
+            if counting.is_some_and(|counting| !counting.is_new(observation.sequence)) {
                 continue;
             }
+            let is_complete = counting.is_none() || !observation.reset.is_empty();
+            let is_set = counting.is_none() && matches!(observation.reading, Reading::Condition(_));
             for target in self.layout.targets(&observation.data_item_id) {
                 let index = target.index;
                 let at = match self.config.time {
@@ -327,12 +371,20 @@ impl Reader {
                     TimeFrom::Server => self.outlet.plausible(index, header.creation_time, || None),
                 };
                 let conditions = self.conditions.entry(index).or_default();
-                let row = values::row(target, &observation, conditions, &mut self.outlet);
+                let outlet = &mut self.outlet;
+                let row = values::row(target, &observation, is_complete, conditions, outlet);
                 let point = self.outlet.link.points.get(index).map(|point| point.point);
-                if let (Some(row), Some(point)) = (row, point) {
+                let (Some(row), Some(point)) = (row, point) else { continue };
+                if is_set {
+                    let latest = conditions_at.get(&index).map_or(at, |(.., other)| at.max(*other));
+                    conditions_at.insert(index, (point, row, latest));
+                } else {
                     self.outlet.push(point, row, at, out).await;
                 }
             }
+        }
+        for (point, row, at) in conditions_at.into_values() {
+            self.outlet.push(point, row, at, out).await;
         }
         self.outlet.flush(out);
         Ok(())
@@ -367,7 +419,9 @@ impl Reader {
     /// What a document that holds no observations means for the stream.
     fn ended(&self, target: &str, document: &[u8], error: &WireError) -> Result<Ended, Failure> {
         match AgentRefusal::parse(document, self.limits) {
-            Ok(refusal) if refusal.has("OUT_OF_RANGE") => Ok(Ended::OutOfRange),
+            Ok(said) if said.has("OUT_OF_RANGE") => {
+                Ok(Ended::OutOfRange(refusal(&self.config, target, document, error)))
+            }
             _ => Err(refusal(&self.config, target, document, error)),
         }
     }
@@ -376,14 +430,12 @@ impl Reader {
         Failure::Lost(format!("{}: {how}", self.config.url))
     }
 
-    /// Compares the agent's clock with ours.
-    fn measure_clock(&mut self, header: &Header) {
-        let Some(agent) = header.creation_time else { return };
-        let mut offset_us = agent.since(self.outlet.link.clock.now()) / 1_000;
-        if agent.nanos() % 1_000_000_000 == 0 {
-            // Agents that give whole seconds are half of one behind on average.
-            offset_us = offset_us.saturating_add(500_000);
-        }
-        self.contact.clock_offset(offset_us);
+    /// How far the agent's clock is ahead of ours, by a document that just came, microseconds.
+    fn clock_offset_us(&self, header: &Header) -> Option<i64> {
+        let agent = header.creation_time?;
+        let offset_us = agent.since(self.outlet.link.clock.now()) / 1_000;
+        // Agents that give whole seconds are half of one behind on average.
+        let is_whole = agent.nanos() % 1_000_000_000 == 0;
+        Some(if is_whole { offset_us.saturating_add(500_000) } else { offset_us })
     }
 }

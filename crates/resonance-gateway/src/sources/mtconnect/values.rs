@@ -13,11 +13,13 @@ use crate::sources::text::{self, Mismatch};
 /// operation level codes).
 pub(super) const UNAVAILABLE: Status = Status::BAD_NO_COMMUNICATION;
 
-/// The row of a target; `None`: the observation says nothing of it.
+/// The row of a target; `None`: the observation says nothing of it. `is_complete`: what a set does
+/// not have in it, the machine does not have.
 #[inline]
 pub(super) fn row(
     target: &Target,
     observation: &Observation<'_>,
+    is_complete: bool,
     conditions: &mut Conditions,
     outlet: &mut Outlet,
 ) -> Option<Row> {
@@ -36,9 +38,10 @@ pub(super) fn row(
         (Reading::Series(_), Part::Whole) if target.data_type == DataType::Float64Array => {
             numbers(&observation.reading)
         }
-        (Reading::Entries(entries), part) => match text_of(entries, part)? {
-            Some(text) => text::read(text.trim(), target.data_type, &target.labels),
-            None => return Some(Row::empty(Status::BAD_NO_DATA)),
+        (Reading::Entries(entries), part) => match text_of(entries, part) {
+            Some(Some(text)) => text::read(text.trim(), target.data_type, &target.labels),
+            None if !is_complete => return None,
+            Some(None) | None => return Some(Row::empty(Status::BAD_NO_DATA)),
         },
         _ => Err(Mismatch(format!("a {} without the form it had", observation.element))),
     };

@@ -189,6 +189,9 @@ impl Player {
         if let Ok(left @ 1..) = u64::try_from(left) {
             self.outlet.flush(out);
             tokio::time::sleep(Duration::from_nanos(left)).await;
+        } else {
+            // Behind its pace, it still has to hear that it is to stop.
+            tokio::task::yield_now().await;
         }
         self.contact.heard(&mut self.outlet, out).await;
         self.outlet.begin(due.max(now));

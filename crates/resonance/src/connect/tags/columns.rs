@@ -13,6 +13,7 @@ pub(super) enum Column {
     Point,
     Address,
     Type,
+    Interpolation,
     Quantity,
     Unit,
     Low,
@@ -27,12 +28,13 @@ pub(super) enum Column {
 }
 
 impl Column {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Asset,
         Self::Class,
         Self::Point,
         Self::Address,
         Self::Type,
+        Self::Interpolation,
         Self::Quantity,
         Self::Unit,
         Self::Low,
@@ -54,6 +56,7 @@ impl Column {
             Self::Point => "point",
             Self::Address => "address",
             Self::Type => "type",
+            Self::Interpolation => "interpolation",
             Self::Quantity => "quantity",
             Self::Unit => "unit",
             Self::Low => "low",
@@ -145,6 +148,10 @@ fn cell(column: Column, asset: &Asset, point: &Point) -> String {
         Column::Point => point.name.clone(),
         Column::Address => point.address.clone(),
         Column::Type => point.data_type.name().to_owned(),
+        Column::Interpolation => {
+            let name = serde_json::to_value(point.interpolation).unwrap_or_default();
+            name.as_str().unwrap_or_default().to_owned()
+        }
         Column::Quantity => {
             point.quantity.map(|quantity| quantity.name().to_owned()).unwrap_or_default()
         }

@@ -19,7 +19,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Sheet, Problem> {
         .has_headers(false)
         .flexible(true)
         .from_reader(text.as_bytes());
-    let mut sheet = Sheet::default();
+    let (mut sheet, mut columns) = (Sheet::default(), CELLS_MAX);
     for record in reader.records() {
         let record = record.map_err(|error| Problem::Malformed(error.to_string()))?;
         let number = record.position().map_or(0, |position| position.line() as usize);
@@ -31,8 +31,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Sheet, Problem> {
             )));
         }
         let cells: Vec<String> =
-            record.iter().take(CELLS_MAX).map(|cell| unguarded(cell).to_owned()).collect();
+            record.iter().take(columns).map(|cell| unguarded(cell).to_owned()).collect();
         if sheet.header.is_empty() {
+            // What has no title is of no use.
+            columns = cells.len();
             sheet.header = cells;
             continue;
         }
@@ -54,8 +56,11 @@ fn delimiter(text: &str) -> u8 {
 
 pub(super) fn write(sheet: &Sheet) -> Result<Vec<u8>, Problem> {
     let mut bytes = MARK.as_bytes().to_vec();
-    let mut writer =
-        csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut bytes);
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        // A spreadsheet that takes other characters between cells finds none of them.
+        .quote_style(csv::QuoteStyle::NonNumeric)
+        .from_writer(&mut bytes);
     let rows = std::iter::once(&sheet.header).chain(sheet.rows.iter().map(|row| &row.cells));
     for cells in rows {
         writer

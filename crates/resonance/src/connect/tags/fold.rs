@@ -233,6 +233,17 @@ impl Folding<'_> {
             point.data_type = data_type;
             point.interpolation = interpolation(data_type, !point.labels.is_empty());
         }
+        if let Some(text) = cell(Column::Interpolation) {
+            match serde_json::from_value(text.to_lowercase().into()) {
+                Ok(read) => point.interpolation = read,
+                Err(_) => self.wrong(
+                    tag,
+                    Column::Interpolation,
+                    &format!("{text:?} is none"),
+                    "write step, linear, angle, counter or category",
+                ),
+            }
+        }
         self.unit(tag, point);
         self.range(tag, point);
         match cell(Column::SemanticId) {
@@ -316,12 +327,20 @@ impl Folding<'_> {
         let mut bound = |column, text: Option<&str>, told: Option<f64>| match text {
             None => told,
             Some(text) => {
+                // 1,500 is 1500 to some and 1.5 to others.
+                let is_unclear = text.split_once(',').is_some_and(|(before, after)| {
+                    let before = before.trim_start_matches('-');
+                    after.len() == 3 && before.len() <= 3 && !before.starts_with('0')
+                });
                 let number = text.replace(',', ".").parse().ok().filter(|n: &f64| n.is_finite());
-                if number.is_none() {
+                if is_unclear {
+                    let problem = format!("{text:?} may be thousands or a fraction");
+                    self.wrong(tag, column, &problem, "write 1500 or 1.5");
+                } else if number.is_none() {
                     let problem = format!("{text:?} is no number");
                     self.wrong(tag, column, &problem, "write a number, or - for no range");
                 }
-                number
+                number.filter(|_| !is_unclear)
             }
         };
         let low = bound(Column::Low, low, point.range.map(|range| range.low));

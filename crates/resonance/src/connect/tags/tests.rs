@@ -1,7 +1,7 @@
 use resonance_gateway::sources::survey::Survey;
 use resonance_plant::{DataType, Interpolation, SemanticId, Unit};
 
-use super::sheet::{Problem, Sheet, guarded, unguarded};
+use super::sheet::{Problem, Row, Sheet, guarded, unguarded};
 use super::*;
 use crate::connect::tests::{survey, variable, with_unit};
 use crate::connect::{Proposal, propose};
@@ -191,17 +191,31 @@ fn sheet(cells: &str) -> Result<Sheet, Problem> {
 }
 
 #[test]
+fn what_looks_like_a_code_of_workbooks_comes_back_as_it_was() {
+    let texts = ["s=My_x0020_Tag", "_x005F_", "_x_x0020_", "a_xZZZZ_"].map(String::from);
+    let row = Row { number: 2, cells: texts.to_vec() };
+    let sheet = Sheet { header: texts.to_vec(), rows: vec![row] };
+    assert_eq!(workbook::read(&workbook::write(&sheet).unwrap()).unwrap(), sheet);
+}
+
+#[test]
 fn cells_of_all_kinds_are_read() {
     let read = sheet(
-        "<row r=\"2\"><c r=\"B2\" t=\"s\"><v>0</v></c></row>\
+        "<row r=\"2\"><c r=\"B2\" t=\"s\"><v>0</v></c><c r=\"G2\"><v>_x0041_</v></c></row>\
          <row r=\"5\"><c r=\"A5\"><v>1.5</v></c><c t=\"s\"><v>1</v></c>\
          <c r=\"D5\" t=\"b\"><v>1</v></c><c t=\"str\"><f>1+1</f><v>two</v></c>\
-         <c t=\"e\"><v>#REF!</v></c><c t=\"inlineStr\"><is><t>in</t></is></c></row>",
+         <c t=\"e\"><v>#REF!</v></c><c t=\"inlineStr\"><is><t>in_x0020_it _x005F_x0020_</t></is></c>\
+         <c r=\"IV5\"><v>1</v></c></row>",
     )
     .unwrap();
-    assert_eq!(read.header, ["", "address"]);
+    assert_eq!(
+        read.header,
+        ["", "address", "", "", "", "", "_x0041_"],
+        "a number's text is no text"
+    );
     assert_eq!(read.rows[0].number, 5);
-    assert_eq!(read.rows[0].cells, ["1.5", "a <b", "", "true", "two", "", "in"]);
+    let cells = ["1.5", "a <b", "", "true", "two", "", "in it _x0020_"];
+    assert_eq!(read.rows[0].cells, cells, "what has no title is left out");
 }
 
 #[test]

@@ -170,28 +170,72 @@ fn cells(text: &str, texts: &[String]) -> Result<Sheet, Problem> {
         }
         Ok(())
     })?;
-    let in_order = |cells: BTreeMap<usize, String>| {
-        let last = cells.last_key_value().map_or(0, |(column, _)| *column);
+    // What has no title is of no use, and a lone cell far to the right would make many empty ones.
+    let in_order = |cells: BTreeMap<usize, String>, columns: usize| {
+        let last = cells.last_key_value().map_or(0, |(column, _)| *column).min(columns);
         let mut texts = vec![String::new(); last];
-        for (column, text) in cells {
+        for (column, text) in cells.into_iter().take_while(|(column, _)| *column <= last) {
             texts[column - 1] = text;
         }
         texts
     };
     let mut rows = rows.into_iter();
-    let header = rows.next().map(|(_, cells)| in_order(cells)).unwrap_or_default();
-    let rows = rows.map(|(number, cells)| Row { number, cells: in_order(cells) });
+    let header = rows.next().map(|(_, cells)| in_order(cells, CELLS_MAX)).unwrap_or_default();
+    let columns = header.len();
+    let rows = rows.map(|(number, cells)| Row { number, cells: in_order(cells, columns) });
     Ok(Sheet { header, rows: rows.collect() })
 }
 
 /// What a cell says. `None`: it names a text that is not there.
 fn value(cell: &Cell, texts: &[String]) -> Option<String> {
     match cell.kind.as_str() {
-        "s" => texts.get(cell.text.trim().parse::<usize>().ok()?).cloned(),
+        "s" => texts.get(cell.text.trim().parse::<usize>().ok()?).map(|text| unguarded(text)),
         "b" => Some(if cell.text.trim() == "1" { "true" } else { "false" }.to_owned()),
         "e" => Some(String::new()),
+        "inlineStr" | "str" => Some(unguarded(&cell.text)),
         _ => Some(cell.text.clone()),
     }
+}
+
+/// Every `_xHHHH_` of a text as the character it stands for (ECMA-376-1, 22.9.2.19, ST_Xstring).
+fn unguarded(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("_x") {
+        let character = coded(&rest[at..]);
+        out.push_str(&rest[..at]);
+        match character {
+            Some(character) => {
+                out.push(character);
+                rest = &rest[at + CODED..];
+            }
+            None => {
+                out.push_str("_x");
+                rest = &rest[at + 2..];
+            }
+        }
+    }
+    out + rest
+}
+
+/// The same text, with what looks like such a code guarded by the code of its underscore.
+fn guarded(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("_x") {
+        out.push_str(&rest[..at]);
+        out.push_str(if coded(&rest[at..]).is_some() { "_x005F_x" } else { "_x" });
+        rest = &rest[at + 2..];
+    }
+    out + rest
+}
+
+/// Bytes of `_xHHHH_`.
+const CODED: usize = 7;
+
+/// The character of the code that a text begins with.
+fn coded(text: &str) -> Option<char> {
+    let digits = text.get(..CODED)?.strip_prefix("_x")?.strip_suffix('_')?;
+    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    char::from_u32(u32::from_str_radix(digits, 16).ok().filter(|_| is_hex)?)
 }
 
 /// The number of a cell's column, from one: `B3` is in the second.
@@ -300,7 +344,7 @@ fn sheet_xml(sheet: &Sheet) -> Result<String, Problem> {
                 xml,
                 "<c r=\"{}{number}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">{}</t></is></c>",
                 column_name(at),
-                escape(cell.as_str())
+                escape(guarded(cell))
             );
         }
         xml += "</row>";

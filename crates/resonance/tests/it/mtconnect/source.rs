@@ -2,8 +2,8 @@
 
 use resonance_gateway::hub::ingest::{GapReason, SessionState};
 use resonance_plant::{Clock, Code, DataType, Status, SystemClock, Timestamp, Value};
-use resonance_simulate::mtconnect::Said;
-use resonance_wire::mtconnect::Level;
+use resonance_simulate::mtconnect::{AgentOptions, Said, cnc_model, serve};
+use resonance_wire::mtconnect::{DataItem, Level, Representation, Version};
 
 use super::{agent, number, start};
 
@@ -71,6 +71,43 @@ async fn state_then_stream_with_time_status_and_conditions_as_sets() {
         assert_eq!(source.counters.gaps.value(), 0);
         source.stop();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn entries_that_a_state_does_not_have_are_none() {
+    let mut model = cnc_model(Version::parse("2.7").unwrap(), 1_000, 1);
+    let items = &mut model.devices.last_mut().unwrap().data_items;
+    let like = items.iter().find(|item| item.id == "exec").unwrap().clone();
+    let (id, kind) = ("vars".to_owned(), "VARIABLE".to_owned());
+    let representation = Representation::DataSet;
+    items.push(DataItem { id, kind, representation, ..like });
+    items.sort_by_key(|item| item.component);
+    let agent = serve(model, AgentOptions::default()).await.unwrap();
+    let entry = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+    agent.observe("vars", Said::Entries(vec![entry("R1", "1")]));
+    let points = [("vars#R1", DataType::Float64), ("vars#R2", DataType::Float64)];
+    let mut source = start(&agent.url(), "", &points);
+    source.value(0, Value::Float(1.0)).await;
+    source.status(1, Status::BAD_NO_DATA).await;
+    source.forget();
+    agent.observe("vars", Said::Entries(vec![entry("R2", "2")]));
+    source.value(1, Value::Float(2.0)).await;
+    assert_eq!(source.observed(0).count(), 0, "what a change does not name stands");
+    source.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_activations_of_a_state_are_one_observation() {
+    let agent = agent("2.7", 1_000).await;
+    agent.observe("s_temp_cond", condition(Level::Warning, "W1"));
+    agent.observe("s_temp_cond", condition(Level::Fault, "F2"));
+    let mut source = start(&agent.url(), "", &[("s_temp_cond", DataType::Int32)]);
+    source.value(0, Value::Int(2)).await;
+    agent.observe("s_temp_cond", condition(Level::Normal, "F2"));
+    source.value(0, Value::Int(1)).await;
+    let levels: Vec<Value> = source.observed(0).map(|(value, ..)| value).collect();
+    assert_eq!(levels, [Value::Int(2), Value::Int(1)], "and none on the way");
+    source.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
