@@ -57,7 +57,8 @@ impl SpoolWriter {
         let path = &self.shared.path;
         // A queue that has no more room, or a worker that ended or that the disk holds up.
         let busy = || SpoolError::Busy(path.clone());
-        self.queue.try_send(Message::Sinks(sinks, done)).map_err(|_| busy())?;
+        let arrangement = Message::Sinks(Box::new(Arrangement { sinks, done }));
+        self.queue.try_send(arrangement).map_err(|_| busy())?;
         let arranged = tokio::time::timeout(ARRANGE_MAX, arranged).await;
         arranged.map_err(|_| busy())?.map_err(|_| busy())?.map_err(|source| error::of(path, source))
     }
@@ -71,11 +72,18 @@ impl SpoolWriter {
     }
 }
 
+/// Sinks, and who waits for their places.
+#[derive(Debug)]
+struct Arrangement {
+    sinks: Vec<Arc<str>>,
+    done: oneshot::Sender<rusqlite::Result<()>>,
+}
+
 #[derive(Debug)]
 enum Message {
     Result(Arc<ResultRecord>),
     /// From now on there are exactly these sinks.
-    Sinks(Vec<Arc<str>>, oneshot::Sender<rusqlite::Result<()>>),
+    Sinks(Box<Arrangement>),
     Wake,
 }
 
@@ -183,8 +191,8 @@ impl Worker {
     fn take_message(&mut self, message: Message) -> usize {
         match message {
             Message::Result(record) => self.encode(record),
-            Message::Sinks(sinks, done) => {
-                self.arrange_for(&sinks, done);
+            Message::Sinks(arrangement) => {
+                self.arrange_for(*arrangement);
                 0
             }
             Message::Wake => 0,
@@ -192,13 +200,14 @@ impl Worker {
     }
 
     /// Keeps places for exactly these sinks, if whoever asked still waits when it is done.
-    fn arrange_for(&mut self, ids: &[Arc<str>], done: oneshot::Sender<rusqlite::Result<()>>) {
+    fn arrange_for(&mut self, arrangement: Arrangement) {
+        let Arrangement { sinks: ids, done } = arrangement;
         if done.is_closed() {
             return;
         }
         let sinks = self.shared.sinks();
         let before: Vec<_> = sinks.iter().map(|sink| Arc::clone(&sink.id)).collect();
-        let arranged = self.arrange(ids);
+        let arranged = self.arrange(&ids);
         if done.send(arranged).is_err()
             && let Err(error) = self.arrange(&before)
         {

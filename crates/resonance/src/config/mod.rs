@@ -179,9 +179,8 @@ impl PlantText {
         let mut found = Diagnostics::default();
         let document = Document::parse(&self.text, &mut found);
         let folder = self.folder();
-        let plan = understand(&document, folder, &mut found).and_then(|file| {
-            resolve::resolve(&file, &document.root(), folder, purpose, &mut found)
-        });
+        let plan = understand(&document, folder, &mut found)
+            .and_then(|file| resolve::resolve(file, &document.root(), folder, purpose, &mut found));
         let file = self.path.display().to_string();
         let report = Report::new(file, self.text.clone(), document.secrets(), found);
         (plan, report)

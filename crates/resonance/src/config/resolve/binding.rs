@@ -85,7 +85,7 @@ impl Resolver<'_, '_> {
         place: &Place,
         told: bool,
     ) -> Option<PointIndex> {
-        let own = self.file.assets.iter().position(|asset| asset.id == deployment.asset);
+        let own = self.asset_named(&deployment.asset);
         let key = own.map(|own| (own, meaning.semantic_id.clone(), meaning.qualifier.clone()));
         let mut found = key.and_then(|key| self.by_meaning.get(&key).cloned()).unwrap_or_default();
         found.retain(|point| self.outputs.get(point) != Some(&at));

@@ -50,7 +50,7 @@ impl Resolver<'_, '_> {
         let outputs = self.outputs.iter().filter(|(_, owner)| **owner == at);
         Some(DeploymentPlan {
             id: deployment.id.as_str().into(),
-            asset: self.file.assets.iter().position(|asset| asset.id == deployment.asset)?,
+            asset: self.asset_named(&deployment.asset)?,
             model: Arc::clone(model),
             remote,
             outputs: outputs.map(|(index, _)| *index).collect(),
@@ -70,7 +70,7 @@ impl Resolver<'_, '_> {
         text: &str,
         place: &Place,
     ) -> Option<PointIndex> {
-        let asset = self.file.assets.iter().position(|asset| asset.id == deployment.asset)?;
+        let asset = self.asset_named(&deployment.asset)?;
         let own = self.by_path.get(&(asset, text.into())).copied();
         let path = self.plant.find(text);
         match (own, path) {

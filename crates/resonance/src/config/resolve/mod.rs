@@ -35,14 +35,15 @@ pub(crate) enum Purpose {
 
 /// The plan of a plant file; `None` where something in it, or in a package, is wrong.
 pub(super) fn resolve(
-    file: &PlantFile,
+    mut file: PlantFile,
     root: &Node<'_>,
     folder: &Path,
     purpose: Purpose,
     out: &mut Diagnostics,
 ) -> Option<Plan> {
+    let assets = std::mem::take(&mut file.assets);
     let mut resolver = Resolver {
-        file,
+        file: &file,
         root,
         folder,
         purpose,
@@ -53,7 +54,7 @@ pub(super) fn resolve(
         max_age: BTreeMap::new(),
         outputs: BTreeMap::new(),
     };
-    let source_points = resolver.points();
+    let source_points = resolver.points(assets);
     let packages = Packages::load(&mut resolver);
     resolver.output_points(&packages);
     let deployments = resolver.deployments(&packages);
@@ -82,6 +83,7 @@ pub(super) fn resolve(
 }
 
 struct Resolver<'r, 'd> {
+    /// But for its assets, which are in the plant by then.
     file: &'r PlantFile,
     root: &'r Node<'d>,
     folder: &'r Path,
@@ -112,6 +114,11 @@ impl<'d> Resolver<'_, 'd> {
     fn place(&self, list: &str, at: usize, key: &str) -> Place {
         let entry = self.entry(list, at);
         entry.get(key).map_or(entry.place, |node| node.place)
+    }
+
+    /// The place of an asset in the plant.
+    fn asset_named(&self, id: &str) -> Option<usize> {
+        self.plant.assets.iter().position(|asset| &*asset.id.0 == id)
     }
 
     fn folder_of(&self, path: &Path) -> PathBuf {

@@ -14,13 +14,14 @@ use super::{Diagnostic, Mistake, Resolver, SourcePoints};
 use crate::config::element;
 
 impl Resolver<'_, '_> {
-    /// Fills the plant with the file's assets and points; gives each source its points.
-    pub(super) fn points(&mut self) -> SourcePoints {
+    /// Fills the plant with the file's assets and points; gives each source its points. Takes the
+    /// assets apart as it goes: of all points, there is never more than one copy too many.
+    pub(super) fn points(&mut self, assets: Vec<element::Asset>) -> SourcePoints {
         let file = self.file;
         let sources: BTreeMap<&str, usize> =
             file.sources.iter().enumerate().map(|(at, source)| (source.id(), at)).collect();
         let mut by_source: SourcePoints = vec![Vec::new(); file.sources.len()];
-        for (at, asset) in file.assets.iter().enumerate() {
+        for (at, mut asset) in assets.into_iter().enumerate() {
             let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
             self.plant.assets.push(Asset {
                 id: AssetId(asset.id.as_str().into()),
@@ -31,8 +32,8 @@ impl Resolver<'_, '_> {
                 class: asset.class,
                 description: asset.description.as_str().into(),
             });
-            for point in &asset.points {
-                let made = point_of(at, point);
+            for point in std::mem::take(&mut asset.points) {
+                let made = point_of(at, &point);
                 let labels = Arc::clone(&made.labels);
                 let Some(index) = self.add(made) else { return by_source };
                 if let Some(ms) = point.max_age_ms {
@@ -48,7 +49,7 @@ impl Resolver<'_, '_> {
                         data_type: point.data_type,
                         labels: Arc::clone(&labels),
                         sampling_ms: point.sampling_ms,
-                        deadband: deadband_of(point),
+                        deadband: deadband_of(&point),
                     });
                 }
             }
@@ -61,9 +62,7 @@ impl Resolver<'_, '_> {
         let file = self.file;
         for (at, deployment) in file.deployments.iter().enumerate() {
             let Some(model) = packages.of_deployment(at) else { continue };
-            let Some(asset) = file.assets.iter().position(|a| a.id == deployment.asset) else {
-                continue;
-            };
+            let Some(asset) = self.asset_named(&deployment.asset) else { continue };
             for (output, value) in model.manifest.values() {
                 let point = output_point(asset, &deployment.id, output.element, value);
                 let name = Arc::clone(&point.name);
