@@ -7,6 +7,7 @@ use resonance_plant::{PointIndex, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::recording::Recorded;
 use crate::traces::TracesStatus;
 
 /// A number that only grows; cheap to bump from any thread.
@@ -147,6 +148,9 @@ pub struct Status {
     pub spool: SpoolStatus,
     /// Events.
     pub events: EventsStatus,
+    /// What was recorded so far; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recorded>,
     /// Spans for OpenTelemetry; absent where nothing is traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<TracesStatus>,

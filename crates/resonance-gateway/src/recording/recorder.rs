@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use resonance_plant::{Block, Clock, Code, Event, EventSink, Plant, PointIndex, TensorBuf, Value};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::folder::{Folder, Names, Trimmed};
@@ -44,7 +45,7 @@ pub struct RecordingCounters {
 }
 
 /// What was recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Recorded {
     /// Windows in finished files.
     pub windows: u64,

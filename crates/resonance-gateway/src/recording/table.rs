@@ -1,7 +1,6 @@
 //! A Parquet file as a table: columns of one physical type each, single cells or lists of them.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{ColumnDescriptor, Type};
+use resonance_table::guarded;
 
 use super::RecordingError;
 use super::columns::{Cardinality, Cells, Column, ColumnSpec};
@@ -139,21 +139,8 @@ impl TableReader {
     /// Where it cannot be read, is cut off or is no Parquet.
     pub(super) fn open(file: &Path) -> Result<Self, RecordingError> {
         let opened = File::open(file).map_err(|error| RecordingError::read(file, &error))?;
-        let bytes = opened.metadata().map_or(0, |about| about.len());
-        let reader = guarded(|| SerializedFileReader::new(opened))
-            .map_err(|error| RecordingError::damaged(file, &error))?;
-        let is_inside = |offset: i64, size: i64| {
-            let end = u64::try_from(offset).ok().zip(u64::try_from(size).ok());
-            end.is_some_and(|(offset, size)| offset.saturating_add(size) <= bytes)
-        };
-        let groups = reader.metadata().row_groups();
-        for column in groups.iter().flat_map(|group| group.columns()) {
-            let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-            if !is_inside(first, column.compressed_size()) {
-                let reason = format!("its column {} lies outside", column.column_path());
-                return Err(RecordingError::damaged(file, &reason));
-            }
-        }
+        let reader =
+            resonance_table::open(opened).map_err(|error| RecordingError::damaged(file, &error))?;
         Ok(Self { reader, file: file.to_owned() })
     }
 
@@ -221,12 +208,6 @@ impl TableReader {
         }
         Ok(columns)
     }
-}
-
-/// Parquet's library panics on some damaged files; to us they are damaged like any other.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    let gave_up = || ParquetError::General("its parts contradict each other".into());
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(gave_up()))
 }
 
 fn read_column(

@@ -151,6 +151,7 @@ impl Gateway {
         let events = Arc::clone(&self.events);
         let (hub, servers) = (Arc::clone(&self.hub_counters), Arc::clone(&self.servers));
         let tracer = self.results.tracer().clone();
+        let recording = self.recording();
         // A reader must not keep the spool open after the gateway stopped.
         let spool = self.spool.as_ref().map(Arc::downgrade);
         Arc::new(move || Status {
@@ -167,6 +168,7 @@ impl Gateway {
                 .and_then(std::sync::Weak::upgrade)
                 .map_or_else(SpoolStatus::default, |spool| spool.status()),
             events: events.status(),
+            recording: recording.as_ref().map(|counters| counters.value()),
             traces: tracer.status(),
         })
     }

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use resonance_plant::DataType;
+use resonance_table::{ParquetRows, is_parquet};
 
-use super::parquet::{ParquetRows, is_parquet};
 use super::rows::split;
 use super::sidecar::defaults;
 use super::{ColumnEntry, Missing, ReplayError, Separator, Sidecar, TimeUnit};
@@ -58,7 +58,7 @@ pub(super) fn sidecar(file: &Path) -> Result<Sidecar, ReplayError> {
 
 /// Columns by the types that the file declares; its first instant tells the time.
 fn parquet(file: &Path) -> Result<Sidecar, ReplayError> {
-    let rows = ParquetRows::open(file)?;
+    let rows = ParquetRows::open(file).map_err(|error| ReplayError::of(file, error))?;
     let mut types = rows.types();
     let time_column = types.find(|(_, data_type)| *data_type == DataType::Datetime);
     let time_column = time_column.map(|(name, _)| name.to_owned());

@@ -6,7 +6,6 @@
 mod columns;
 mod feed;
 mod infer;
-mod parquet;
 mod rows;
 mod sidecar;
 

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::parquet::{ParquetRows, is_parquet};
+use resonance_table::{ParquetRows, TableError, is_parquet};
+
 use super::{ReplayError, Separator, Sidecar};
 
 /// What is wrong with a row, and where.
@@ -72,6 +73,16 @@ enum Form {
     Parquet(Box<ParquetRows>),
 }
 
+impl ReplayError {
+    pub(super) fn of(file: &Path, error: TableError) -> Self {
+        let path = file.to_owned();
+        match error {
+            TableError::File(error) => Self::File { path, error },
+            TableError::Table(problem) => Self::Table { path, problem },
+        }
+    }
+}
+
 impl Rows {
     /// Opens the table; also gives its header, if it has one.
     pub(super) fn open(
@@ -79,8 +90,8 @@ impl Rows {
         sidecar: &Sidecar,
     ) -> Result<(Self, Option<Vec<String>>), ReplayError> {
         let (form, header) = if is_parquet(file) {
-            let rows = ParquetRows::open(file)?;
-            let header = rows.header().0;
+            let rows = ParquetRows::open(file).map_err(|error| ReplayError::of(file, error))?;
+            let header = rows.header().map(str::to_owned).collect();
             (Form::Parquet(Box::new(rows)), Some(header))
         } else {
             let (rows, header) = TextRows::open(file, sidecar)?;
@@ -97,10 +108,10 @@ impl Rows {
     }
 
     /// Columns that have no form as one field of a row.
-    pub(super) fn left_out(&self) -> &[String] {
+    pub(super) fn left_out(&self) -> Vec<&str> {
         match &self.form {
-            Form::Text(_) => &[],
-            Form::Parquet(rows) => rows.header().1,
+            Form::Text(_) => Vec::new(),
+            Form::Parquet(rows) => rows.left_out().iter().map(|one| one.name.as_str()).collect(),
         }
     }
 
@@ -114,7 +125,10 @@ impl Rows {
                 Ok(true) => Some(Ok(&rows.fields)),
                 Err(problem) => Some(Err(error(rows.line, problem))),
             },
-            Form::Parquet(rows) => rows.next().map(|next| next.map_err(|e| error(line, e))),
+            Form::Parquet(rows) => {
+                let damaged = |problem| error(line, RowProblem::File(problem));
+                rows.next_row().map(|next| next.map_err(damaged))
+            }
         }
     }
 

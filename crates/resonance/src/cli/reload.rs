@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use resonance_gateway::plan::Plan;
+use resonance_gateway::recording::RecordingPlan;
 use resonance_gateway::supervisor::{Changes, Gateway as Running};
 use resonance_gateway::wish::{Wanted, Wish};
 use resonance_plant::Principal;
@@ -84,17 +85,24 @@ pub(crate) struct Reloads {
     hung_up: Signal,
     wished: mpsc::Receiver<Wish>,
     before: Option<Plan>,
+    /// What the file said of a recording when the gateway started.
+    recording: Option<RecordingPlan>,
 }
 
 impl Reloads {
-    /// Of this plant file, for these wishes and for SIGHUP.
+    /// Of this plant file, which says this now, for these wishes and for SIGHUP.
     ///
     /// # Errors
     /// Where the system lets the process not listen for signals.
-    pub(crate) fn new(file: PathBuf, wished: mpsc::Receiver<Wish>) -> Result<Self, CliError> {
+    pub(crate) fn new(
+        file: PathBuf,
+        wished: mpsc::Receiver<Wish>,
+        plan: &Plan,
+    ) -> Result<Self, CliError> {
         let hung_up = signal(SignalKind::hangup())
             .map_err(|error| CliError::Internal(format!("no signal handler: {error}")))?;
-        Ok(Self { file, hung_up, wished, before: None })
+        let recording = plan.recording.clone();
+        Ok(Self { file, hung_up, wished, before: None, recording })
     }
 
     /// The next wish; `None`: SIGHUP, which is a wish for a reload.
@@ -160,6 +168,14 @@ impl Reloads {
     fn read(&self) -> Result<Plan, String> {
         let plant = PlantText::read(&self.file).map_err(|error| error.to_string())?;
         let (plan, report) = plant.plan(Purpose::Run);
-        plan.ok_or_else(|| report.render(false))
+        let plan = plan.ok_or_else(|| report.render(false))?;
+        if plan.recording != self.recording {
+            return Err(
+                "[record]: only a restart changes what is kept and where; restart, or put it \
+                        back"
+                    .into(),
+            );
+        }
+        Ok(plan)
     }
 }

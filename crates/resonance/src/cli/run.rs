@@ -69,8 +69,10 @@ pub(super) fn serve(
     let runtime = runtime()?;
     runtime.block_on(async {
         let (wishes, wished) = Wishes::channel();
+        let mut reloads = Reloads::new(args.file.clone(), wished, &plan)?;
+        // What is asked for on the command line stands before what the file says.
+        let recording = recording.or_else(|| plan.recording.clone());
         let mut gateway = start_gateway(Plan { recording, ..plan }, Some(wishes)).await?;
-        let mut reloads = Reloads::new(args.file.clone(), wished)?;
         let status = gateway.status();
         let manager = Manager::of_environment();
         for server in &status.servers {

@@ -21,6 +21,8 @@ pub(crate) enum PathRole {
     Recording,
     /// The result spool.
     Spool,
+    /// What is served, kept.
+    Recorded,
     /// The file of events.
     Log,
 }
@@ -30,7 +32,8 @@ impl PathRole {
     pub(crate) fn left_out(self) -> Option<&'static str> {
         match self {
             Self::Key => Some("a private key"),
-            Self::Recording => Some("a recording: data that a source plays"),
+            Self::Recording => Some("data that a source reads"),
+            Self::Recorded => Some("what was served: data, not what the plant is"),
             Self::Log => Some("the file of events: what happened, not what the plant is"),
             Self::Package | Self::Trust | Self::Certificate | Self::Spool => None,
         }
@@ -51,7 +54,7 @@ pub(crate) struct NamedPath {
 }
 
 /// In lists of tables: the list, the keys down to the path, and what it is.
-const IN_LISTS: [(&str, &[&str], PathRole); 9] = [
+const IN_LISTS: [(&str, &[&str], PathRole); 10] = [
     ("deployment", &["model"], PathRole::Package),
     ("deployment", &["fallback", "model"], PathRole::Package),
     ("deployment", &["remote", "ca_file"], PathRole::Certificate),
@@ -59,12 +62,13 @@ const IN_LISTS: [(&str, &[&str], PathRole); 9] = [
     ("source", &["pki"], PathRole::Trust),
     ("source", &["ca_file"], PathRole::Certificate),
     ("source", &["file"], PathRole::Recording),
+    ("source", &["folder"], PathRole::Recording),
     ("sink", &["ca_file"], PathRole::Certificate),
     ("user", &["certificate"], PathRole::Certificate),
 ];
 
 /// Elsewhere.
-const SINGLE: [(&[&str], PathRole); 8] = [
+const SINGLE: [(&[&str], PathRole); 9] = [
     (&["server", "opcua", "pki"], PathRole::Trust),
     (&["server", "http", "tls", "certificate"], PathRole::Certificate),
     (&["server", "http", "tls", "key"], PathRole::Key),
@@ -72,6 +76,7 @@ const SINGLE: [(&[&str], PathRole); 8] = [
     (&["server", "grpc", "tls", "key"], PathRole::Key),
     (&["traces", "ca_file"], PathRole::Certificate),
     (&["spool", "path"], PathRole::Spool),
+    (&["record", "folder"], PathRole::Recorded),
     (&["events_file"], PathRole::Log),
 ];
 

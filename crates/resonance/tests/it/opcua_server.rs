@@ -196,6 +196,7 @@ fn context() -> Context {
         access: Arc::new(access),
         wishes: None,
         status: Arc::new(move || Gateway {
+            recording: None,
             traces: None,
             at: started_at,
             started_at,

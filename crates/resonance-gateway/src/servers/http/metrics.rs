@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use resonance_plant::Timestamp;
 
 use super::shared::Shared;
+use crate::recording::Recorded;
 use crate::status::{
     Connection, DeploymentState, DeploymentStatus, EventsStatus, HubStatus, LatencySummary,
     ServerStatus, SinkStatus, SourceStatus, SpoolStatus, Status,
@@ -129,6 +130,16 @@ const EVENTS: &[Metric<EventsStatus>] = &[
     counter("events_unwritten", "Events that the events file could not take", |e| e.unwritten),
 ];
 
+const RECORDING: &[Metric<Recorded>] = &[
+    counter("recording_windows", "Windows recorded", |r| r.windows),
+    counter("recording_observations", "Observations recorded", |r| r.observations),
+    counter("recording_files", "Files of the recording finished", |r| r.files),
+    counter("recording_lost_windows", "Windows that were not kept", |r| r.windows_lost),
+    counter("recording_lost_observations", "Observations that were not kept", |r| {
+        r.observations_lost
+    }),
+];
+
 const TRACES: &[Metric<TracesStatus>] = &[
     counter("traces_exported_spans", "Spans the collector took", |t| t.exported),
     counter("traces_lost_spans", "Spans lost on the way to the collector", |t| t.lost),
@@ -172,6 +183,7 @@ impl Collector for Seen {
         each(&mut encoder, &status.servers, "server", |s| s.kind, SERVERS)?;
         one(&mut encoder, &status.spool, SPOOL)?;
         one(&mut encoder, &status.events, EVENTS)?;
+        status.recording.as_ref().map_or(Ok(()), |kept| one(&mut encoder, kept, RECORDING))?;
         status.traces.as_ref().map_or(Ok(()), |traces| one(&mut encoder, traces, TRACES))
     }
 }

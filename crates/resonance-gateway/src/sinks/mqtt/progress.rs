@@ -32,6 +32,8 @@ pub(super) struct Progress {
     /// A result was refused: nothing more is sent until all that is under way is answered.
     refused: bool,
     resume_at: Option<Instant>,
+    /// Results that were accepted, with all before them answered, and not yet counted.
+    accepted: u64,
     backoff: Backoff,
     within: Duration,
 }
@@ -54,6 +56,7 @@ impl Progress {
             probing: false,
             refused: false,
             resume_at: None,
+            accepted: 0,
             backoff: Backoff::new(wait_max),
             within: ACKNOWLEDGE_WITHIN,
         }
@@ -120,9 +123,16 @@ impl Progress {
             && matches!(first.outcome, Some(Outcome::Accepted | Outcome::SetAside))
         {
             done = Some(first.sequence);
+            self.accepted += u64::from(first.outcome == Some(Outcome::Accepted));
             self.under_way.pop_front();
         }
         done
+    }
+
+    /// How many more results are delivered. One that was accepted while an earlier one was not may
+    /// be sent again with it, and counts once.
+    pub(super) fn take_accepted(&mut self) -> u64 {
+        std::mem::take(&mut self.accepted)
     }
 
     /// True once after a refusal, when all that was under way is answered: what is not done has

@@ -374,10 +374,7 @@ impl Publisher {
     fn answered(&mut self, sequence: u64, answer: Answer) {
         let counters = &self.delivery.counters;
         let outcome = match answer {
-            Answer::Accepted => {
-                counters.delivered.add(1);
-                Outcome::Accepted
-            }
+            Answer::Accepted => Outcome::Accepted,
             Answer::Unconfirmed(reason) => {
                 let is_first = self.progress.is_first(sequence);
                 let times = is_first.then(|| self.unconfirmed.again(sequence)).flatten();
@@ -412,6 +409,7 @@ impl Publisher {
         };
         if let Some(done) = self.progress.answered(sequence, outcome, now(), random()) {
             self.delivery.cursor.acknowledge(done);
+            self.delivery.counters.delivered.add(self.progress.take_accepted());
             if outcome == Outcome::Accepted {
                 self.refusal_told = None;
             }

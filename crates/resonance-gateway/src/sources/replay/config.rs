@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A recording, played as a machine: a CSV file whose first row names the columns. Addresses of
-/// points are names of columns. A field that is empty is no observation.
+/// A recording, played as a machine: a CSV file whose first row names the columns, or a Parquet
+/// file. Addresses of points are names of columns. A field that is empty is no observation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayConfig {
     /// The file, relative to the plant file's folder.
     pub file: PathBuf,
-    /// What stands between two fields.
+    /// What stands between two fields of a CSV file.
     #[serde(default)]
     pub separator: Separator,
     /// The column that tells when a row was recorded. Absent: rows follow after `period_ms`.
     #[serde(default)]
     pub time_column: Option<String>,
-    /// What the time column holds.
+    /// What the time column holds, unless it is one of instants in a Parquet file.
     #[serde(default)]
     pub time_unit: TimeUnit,
     /// Between two rows, milliseconds, where no column tells the time.

@@ -1,7 +1,7 @@
 //! Plays a recording as if its machine were there: rows of a file, in the time in which they were
 //! recorded.
 //!
-//! Rows come from [`rows`]; another form of recording is another module beside it.
+//! Rows come from [`rows`], whichever the form of the recording.
 
 pub mod config;
 mod pace;

@@ -1,8 +1,12 @@
-//! Rows of a CSV file, one at a time, each within a bound.
+//! Rows of a recording, one at a time, each within a bound: of a CSV file, or of a Parquet file, whose
+//! cells are then texts too.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+
+use resonance_plant::DataType;
+use resonance_table::{ParquetRows, is_parquet};
 
 use super::config::Separator;
 
@@ -23,18 +27,109 @@ pub(super) enum RowError {
 /// Reads rows.
 #[derive(Debug)]
 pub(super) struct Rows {
+    form: Form,
+    /// The names of the columns.
+    pub(super) header: csv::StringRecord,
+}
+
+#[derive(Debug)]
+enum Form {
+    Text(TextRows),
+    Parquet(Box<ParquetRows>),
+}
+
+impl Rows {
+    /// Opens a file, whatever its name: Parquet says in its first bytes that it is.
+    pub(super) fn open(path: &Path, separator: Separator) -> Result<Self, RowError> {
+        let (form, header) = if is_parquet(path) {
+            let rows =
+                ParquetRows::open(path).map_err(|error| RowError::File(error.to_string()))?;
+            let header = rows.header().collect();
+            (Form::Parquet(Box::new(rows)), header)
+        } else {
+            let (rows, header) = TextRows::open(path, separator)?;
+            (Form::Text(rows), header)
+        };
+        for (at, name) in header.iter().enumerate() {
+            if !name.is_empty() && header.iter().skip(at + 1).any(|other| other == name) {
+                let text = format!("two columns are called {name:?}; rename one");
+                return Err(RowError::File(text));
+            }
+        }
+        Ok(Self { form, header })
+    }
+
+    /// What a column holds, where the file says so.
+    pub(super) fn type_of(&self, column: usize) -> Option<DataType> {
+        match &self.form {
+            Form::Text(_) => None,
+            Form::Parquet(rows) => rows.types().nth(column).map(|(_, data_type)| data_type),
+        }
+    }
+
+    /// What a column holds that has no form as one value of a row.
+    pub(super) fn left_out(&self, name: &str) -> Option<&str> {
+        match &self.form {
+            Form::Text(_) => None,
+            Form::Parquet(rows) => {
+                let left_out = rows.left_out().iter().find(|one| one.name == name)?;
+                Some(&left_out.holds)
+            }
+        }
+    }
+
+    /// The next row; false at the end.
+    pub(super) fn next(&mut self, row: &mut csv::StringRecord) -> Result<bool, RowError> {
+        match &mut self.form {
+            Form::Text(rows) => rows.next(row, self.header.len()),
+            Form::Parquet(rows) => {
+                row.clear();
+                let next = rows.row() + 1;
+                match rows.next_row() {
+                    None => Ok(false),
+                    Some(Ok(fields)) => {
+                        fields.iter().for_each(|field| row.push_field(field));
+                        Ok(true)
+                    }
+                    Some(Err(problem)) => {
+                        let text = format!("{problem}; nothing after it can be read");
+                        Err(RowError::Row(next, text))
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is counted by [`Rows::line`].
+    pub(super) fn word(&self) -> &'static str {
+        match &self.form {
+            Form::Text(_) => "line",
+            Form::Parquet(_) => "row",
+        }
+    }
+
+    /// The line of the row that was read last, from 1; in a Parquet file the row.
+    pub(super) fn line(&self) -> u64 {
+        match &self.form {
+            Form::Text(rows) => rows.line,
+            Form::Parquet(rows) => rows.row(),
+        }
+    }
+}
+
+/// Reads rows of a CSV file.
+#[derive(Debug)]
+struct TextRows {
     reader: BufReader<File>,
     /// The file's length when it was opened, bytes.
     file_bytes: u64,
     separator: u8,
     line: u64,
     bytes: Vec<u8>,
-    /// The names of the columns.
-    pub(super) header: csv::StringRecord,
 }
 
-impl Rows {
-    pub(super) fn open(path: &Path, separator: Separator) -> Result<Self, RowError> {
+impl TextRows {
+    fn open(path: &Path, separator: Separator) -> Result<(Self, csv::StringRecord), RowError> {
         let file = File::open(path).map_err(|error| RowError::File(error.to_string()))?;
         let file_bytes = file.metadata().map_or(0, |file| file.len());
         let separator = match separator {
@@ -48,39 +143,26 @@ impl Rows {
             separator,
             line: 0,
             bytes: Vec::new(),
-            header: csv::StringRecord::new(),
         };
         let mut header = csv::StringRecord::new();
         if !rows.next_line(&mut header)? {
             return Err(RowError::File("it is empty; its first row must name the columns".into()));
         }
         header.trim();
-        for (at, name) in header.iter().enumerate() {
-            if !name.is_empty() && header.iter().skip(at + 1).any(|other| other == name) {
-                let text = format!("two columns are called {name:?}; rename one");
-                return Err(RowError::File(text));
-            }
-        }
-        rows.header = header;
-        Ok(rows)
+        Ok((rows, header))
     }
 
-    /// The next row; false at the end.
-    pub(super) fn next(&mut self, row: &mut csv::StringRecord) -> Result<bool, RowError> {
+    /// The next row, of so many fields; false at the end.
+    fn next(&mut self, row: &mut csv::StringRecord, expected: usize) -> Result<bool, RowError> {
         if !self.next_line(row)? {
             return Ok(false);
         }
-        if row.len() != self.header.len() {
-            let (found, expected) = (row.len(), self.header.len());
+        if row.len() != expected {
+            let found = row.len();
             let text = format!("{found} fields where {expected} are expected");
             return Err(RowError::Row(self.line, text));
         }
         Ok(true)
-    }
-
-    /// The line of the row that was read last, from 1.
-    pub(super) fn line(&self) -> u64 {
-        self.line
     }
 
     /// Fields of the next line that is not blank; false at the end. Recordings of machines have no

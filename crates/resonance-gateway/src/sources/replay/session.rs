@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resonance_plant::{Code, Status, Timestamp, Value};
+use resonance_plant::{Code, DataType, Status, Timestamp, Value};
 
-use super::config::{ReplayConfig, ReplayTime};
+use super::config::{ReplayConfig, ReplayTime, TimeUnit};
 use super::pace::{Pace, parse};
 use super::rows::{RowError, Rows};
 use crate::hub::ingest::{BlockSender, Gap, GapReason};
@@ -16,7 +16,7 @@ use crate::sources::contact::Contact;
 use crate::sources::failure::Failure;
 use crate::sources::opcua::config::TimeFrom;
 use crate::sources::outlet::Outlet;
-use crate::sources::{Link, Source, SourceError, Stop, Visit, text, told};
+use crate::sources::{Link, Source, SourceError, SourcePoint, Stop, Visit, text, told};
 use crate::status::Connection;
 
 /// The longest wait until a file is tried again that could not be read.
@@ -86,6 +86,21 @@ struct Player {
 struct Layout {
     targets: Vec<Vec<usize>>,
     time: Option<usize>,
+    time_unit: TimeUnit,
+}
+
+/// Whether what a column holds can be what a point is: else none of its rows would be.
+fn fits(column: DataType, point: &SourcePoint) -> bool {
+    use DataType as T;
+    match (column, point.data_type) {
+        (_, T::String) => true,
+        (T::String, T::Datetime | T::Float64Array) => true,
+        (T::String, _) => !point.labels.is_empty(),
+        (T::Datetime, declared) => declared == T::Datetime,
+        (_, T::Datetime) => false,
+        (T::Boolean, declared) => declared == T::Boolean,
+        (_, declared) => !matches!(declared, T::Bytes),
+    }
 }
 
 impl Player {
@@ -131,17 +146,17 @@ impl Player {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(RowError::Row(line, problem)) => {
-                    self.unreadable(line, &problem, out).await;
+                    self.unreadable(rows.word(), line, &problem, out).await;
                     continue;
                 }
                 Err(error) => return Err(failure(error)),
             }
             let field = layout.time.and_then(|column| row.get(column)).map(str::trim);
-            let recorded = field.and_then(|field| parse(field, self.config.time_unit));
+            let recorded = field.and_then(|field| parse(field, layout.time_unit));
             if let (Some(field), None) = (field, recorded) {
                 let problem =
                     format!("{:?} is no time", field.chars().take(40).collect::<String>());
-                self.unreadable(rows.line(), &problem, out).await;
+                self.unreadable(rows.word(), rows.line(), &problem, out).await;
                 continue;
             }
             self.wait(recorded, out).await;
@@ -164,19 +179,41 @@ impl Player {
                 ))
             })?),
         };
-        let mut layout = Layout { targets: vec![Vec::new(); rows.header.len()], time };
+        // A column of instants says itself what it holds.
+        let is_instant = time.and_then(|column| rows.type_of(column)) == Some(DataType::Datetime);
+        let time_unit = if is_instant { TimeUnit::Rfc3339 } else { self.config.time_unit };
+        let targets = vec![Vec::new(); rows.header.len()];
+        let mut layout = Layout { targets, time, time_unit };
         let points = Arc::clone(&self.outlet.link.points);
         let now = self.outlet.link.clock.now();
         for (index, point) in points.iter().enumerate() {
-            match position(&point.address) {
-                Some(column) => layout.targets[column].push(index),
-                None => {
-                    let text = "the recording has no such column".to_owned();
-                    self.outlet.tell(Code::PointUnknown, index, now, || (text, Value::Empty));
-                    let status = Status::BAD_NODE_ID_UNKNOWN;
-                    self.outlet.without_value(index, status, now, out).await;
-                }
-            }
+            let refused = match position(&point.address) {
+                Some(column) => match rows.type_of(column).filter(|of| !fits(*of, point)) {
+                    None => {
+                        layout.targets[column].push(index);
+                        continue;
+                    }
+                    Some(holds) => Some(holds.name().to_owned()),
+                },
+                None => rows.left_out(&point.address).map(str::to_owned),
+            };
+            let (code, status, text) = match refused {
+                Some(holds) => (
+                    Code::PointTypeChanged,
+                    Status::BAD_TYPE_MISMATCH,
+                    format!(
+                        "the recording's column holds {holds}; the point's type is {}",
+                        point.data_type.name()
+                    ),
+                ),
+                None => (
+                    Code::PointUnknown,
+                    Status::BAD_NODE_ID_UNKNOWN,
+                    "the recording has no such column".to_owned(),
+                ),
+            };
+            self.outlet.tell(code, index, now, || (text, Value::Empty));
+            self.outlet.without_value(index, status, now, out).await;
         }
         Ok(layout)
     }
@@ -225,12 +262,12 @@ impl Player {
     }
 
     /// A row that is missing is a gap.
-    async fn unreadable(&mut self, line: u64, problem: &str, out: &mut BlockSender) {
+    async fn unreadable(&mut self, word: &str, line: u64, problem: &str, out: &mut BlockSender) {
         self.outlet.flush(out);
         self.outlet.link.counters.refused.add(1);
         let now = self.contact.heard(&mut self.outlet, out).await;
         let file = self.config.file.display();
-        self.contact.row_refused(&format!("{file}: line {line}: {problem}; the row is left out"));
+        self.contact.row_refused(&format!("{file}: {word} {line}: {problem}; the row is left out"));
         let to = match self.outlet.time {
             TimeFrom::Receive => now,
             _ => self.last.unwrap_or(now),

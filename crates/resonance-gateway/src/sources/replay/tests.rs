@@ -163,3 +163,52 @@ async fn files_that_are_no_recordings_are_told_and_tried_again() {
         assert_eq!(played.connection, Connection::Connecting);
     }
 }
+
+/// A Parquet file of instants, texts, numbers and lists.
+fn parquet() -> Vec<u8> {
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    let schema = "message m { required int64 at (TIMESTAMP(MILLIS,true)); \
+                  required binary load (UTF8); required binary state (UTF8); \
+                  repeated double speed; }";
+    let schema = Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
+    let mut bytes = Vec::new();
+    let mut writer =
+        parquet::file::writer::SerializedFileWriter::new(&mut bytes, schema, Arc::default())
+            .unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&[NOW, NOW + 250], None, None).unwrap();
+    column.close().unwrap();
+    for texts in [["much", "1.5"], ["off", "on"]] {
+        let texts = texts.map(ByteArray::from);
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<DoubleType>().write_batch(&[], Some(&[0, 0]), Some(&[0, 0])).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn columns_of_parquet_with_other_types_are_named_and_the_others_are_played() {
+    let played = play(&parquet(), "time_column = 'at'\ntime = 'recorded'", 60).await;
+    assert_eq!(played.of(1), [(Value::Int(0), 0), (Value::Int(1), 250)], "by their labels");
+    assert_eq!(played.of(2)[0], (Value::Text("much".into()), 0), "a text may be any column");
+    for point in [0, 3] {
+        let statuses = played.rows.iter().filter(|(of, ..)| *of == point).map(|row| row.3);
+        assert_eq!(statuses.collect::<Vec<_>>()[0], Status::BAD_TYPE_MISMATCH, "{point}");
+    }
+    let told: Vec<String> = played
+        .events
+        .recent(99)
+        .iter()
+        .filter(|event| event.code == Code::PointTypeChanged)
+        .map(|event| event.message.to_string())
+        .collect();
+    assert!(told.iter().any(|text| text.contains("load") && text.contains("holds string")));
+    assert!(told.iter().any(|text| text.contains("speed") && text.contains("lists of DOUBLE")));
+}

@@ -41,6 +41,9 @@ pub(super) fn check(root: &Node<'_>, folder: &Path, out: &mut Diagnostics) {
         sinks::check(&mut check, &sink);
     }
     servers::check(&mut check, root);
+    if let Some(record) = root.get("record") {
+        check.at_least_one(&record, &["bytes_max", "file_bytes_max", "file_age_s_max"]);
+    }
     if let Some(traces) = root.get("traces") {
         traces::check(&mut check, &traces);
     }

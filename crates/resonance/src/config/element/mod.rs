@@ -5,6 +5,7 @@ mod asset;
 mod deployment;
 mod name;
 mod plant;
+mod record;
 mod server;
 mod sink;
 mod source;
@@ -21,6 +22,7 @@ pub(crate) use asset::{Asset, Point};
 pub(crate) use deployment::{Deployment, Fallback, Gate, State, TriggerOn};
 pub(crate) use name::{ID_PATTERN, NAME_PATTERN, Named};
 pub(crate) use plant::PlantHierarchy;
+pub(crate) use record::Record;
 pub(crate) use server::{Servers, Tls};
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
@@ -61,6 +63,9 @@ pub(crate) struct PlantFile {
     /// Where results wait for sinks.
     #[serde(default)]
     pub(crate) spool: Spool,
+    /// Where what is served is kept. Absent: nowhere.
+    #[serde(default)]
+    pub(crate) record: Option<Record>,
     /// How long results took on their way, for an OpenTelemetry collector. Absent: nothing is
     /// traced.
     #[serde(default)]

@@ -77,7 +77,7 @@ pub(super) fn resolve(
         traces,
         spool: resolver.spool(),
         events_file: file.events_file.as_ref().map(|path| folder.join(path)),
-        recording: None,
+        recording: resolver.recording(),
         plant: Arc::new(resolver.plant),
     })
 }

@@ -8,6 +8,7 @@ use resonance_gateway::plan::{
     DeploymentPlan, HttpServerPlan, OpcUaServerPlan, ServersPlan, SinkKind, SinkPlan, SourceKind,
     SourcePlan, SpoolPlan, TlsPlan, UserPlan,
 };
+use resonance_gateway::recording::RecordingPlan;
 use resonance_gateway::remote::RemoteConfig;
 use resonance_gateway::secret;
 use resonance_gateway::sinks::http::HttpConfig;
@@ -97,6 +98,17 @@ impl Resolver<'_, '_> {
             let told = Diagnostic::warning(Mistake::EveryResult, &place, message).remedy(remedy);
             self.out.push(told);
         }
+    }
+
+    pub(super) fn recording(&self) -> Option<RecordingPlan> {
+        let record = self.file.record.as_ref()?;
+        Some(RecordingPlan {
+            folder: self.folder_of(&record.folder),
+            bytes_max: record.bytes_max,
+            file_bytes_max: record.file_bytes_max,
+            file_age_max: Duration::from_secs(record.file_age_s_max.into()),
+            observations: record.observations,
+        })
     }
 
     pub(super) fn traces(&mut self) -> Option<TracesPlan> {

@@ -81,6 +81,7 @@ fn gateway() -> Status {
     Status {
         at: Timestamp::from_millis(START),
         started_at: Timestamp::from_millis(START - 83_000),
+        recording: None,
         traces: None,
         version: "0.1.0",
         sources: vec![],

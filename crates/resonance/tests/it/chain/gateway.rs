@@ -104,6 +104,11 @@ impl Gateway {
         assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     }
 
+    /// Whether it said this on standard error so far.
+    pub(super) fn has_said(&self, text: &str) -> bool {
+        self.said.lock().iter().any(|line| line.contains(text))
+    }
+
     /// Waits for its end; returns the exit code and what it printed.
     pub(super) fn end(mut self) -> (Option<i32>, String, String) {
         let mut out = String::new();

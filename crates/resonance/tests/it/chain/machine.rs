@@ -77,13 +77,36 @@ fn write_secret(folder: &Path, name: &str, text: &str) {
 /// servers, and what `more` adds. Returns the file.
 pub(super) fn write_plant(folder: &Path, port: u64, every_ms: u32, more: &str) -> PathBuf {
     write_secret(folder, "machine.password", MACHINE_USER.1);
-    let (user, package) = (MACHINE_USER.0, workspace().join("models/tool-wear"));
-    let mut text = format!(
-        "events_file = 'events.jsonl'\n[plant]\nenterprise = 'acme'\n\
-         [[source]]\nid = 'mill-opcua'\ntype = 'opcua'\n\
+    let user = MACHINE_USER.0;
+    let source = format!(
+        "[[source]]\nid = 'mill-opcua'\ntype = 'opcua'\n\
          url = 'opc.tcp://127.0.0.1:{port}/machine/'\nuser = '{user}'\n\
          password = 'file:machine.password'\ntrust_any_certificate = true\n\
-         publishing_ms = 50\nbackoff_ms_max = 500\n\
+         publishing_ms = 50\nbackoff_ms_max = 500\n"
+    );
+    write_plant_in(folder, &source, "ns=2;s=", every_ms, more)
+}
+
+/// The same with another source, whose addresses are the names of points.
+pub(super) fn write_plant_of(folder: &Path, source: &str, every_ms: u32, more: &str) -> PathBuf {
+    write_plant_in(folder, source, "", every_ms, more)
+}
+
+/// What the machine shows while it cuts.
+pub(super) fn columns() -> [(&'static str, f64); POINTS.len()] {
+    POINTS.map(|(name, .., value)| (name, value))
+}
+
+fn write_plant_in(
+    folder: &Path,
+    source: &str,
+    addresses: &str,
+    every_ms: u32,
+    more: &str,
+) -> PathBuf {
+    let package = workspace().join("models/tool-wear");
+    let mut text = format!(
+        "events_file = 'events.jsonl'\n[plant]\nenterprise = 'acme'\n{source}\
          [[asset]]\nid = 'mill'\nclass = 'cnc_machine_tool'\nsource = 'mill-opcua'\n"
     );
     for (name, quantity, unit, semantics, qualifier, _) in POINTS {
@@ -91,7 +114,7 @@ pub(super) fn write_plant(folder: &Path, port: u64, every_ms: u32, more: &str) -
             text,
             "[[asset.point]]\nname = '{name}'\ntype = 'float64'\nquantity = '{quantity}'\n\
              unit = '{unit}'\nsemantic_id = 'urn:resonance:cnc:{semantics}'\n\
-             address = 'ns=2;s={name}'\n"
+             address = '{addresses}{name}'\n"
         )
         .unwrap();
         if !qualifier.is_empty() {

@@ -12,6 +12,7 @@ mod readme;
 mod recording;
 mod reload;
 mod remote;
+mod replay;
 mod surfaces;
 mod terminal;
 mod traces;

@@ -85,6 +85,60 @@ fn await_results(gateway: &Gateway, results: u64) {
     });
 }
 
+#[test]
+fn what_the_plant_file_has_recorded_goes_on_over_a_reload() {
+    let test = "what_the_plant_file_has_recorded_goes_on_over_a_reload";
+    if !has_engine(test) {
+        return;
+    }
+    let scene = Scene::start();
+    let file = scene.folder.path().join("plant.toml");
+    let plant = fs::read_to_string(&file).unwrap();
+    let record = "[record]\nfolder = 'kept'\nfile_age_s_max = 1\n";
+    fs::write(&file, format!("{plant}{record}")).unwrap();
+    let mut command = resonance();
+    command.arg("run").arg(&file).args(["--format", "json"]).stdout(Stdio::piped());
+    let gateway = Gateway::start(command);
+    await_results(&gateway, 20);
+    let kept = |gateway: &Gateway| {
+        let mut client = crate::http::client::Client::connect(gateway.http());
+        client.get("/api/v1/status").json()["recording"].clone()
+    };
+    eventually("recorded windows", || (kept(&gateway)["windows"].as_u64()? > 0).then_some(()));
+    // A second deployment of the same model beside the first.
+    let (before, deployment) = plant.split_once("[[deployment]]").unwrap();
+    let deployment = deployment.split("\n[").next().unwrap();
+    let id = deployment.split("id = \"").nth(1).unwrap().split('"').next().unwrap();
+    let second = deployment.replace(&format!("id = \"{id}\""), "id = \"second\"");
+    let rest = &plant[before.len()..];
+    let grown = format!("{before}[[deployment]]{second}\n{rest}{record}");
+    fs::write(&file, grown.as_str()).unwrap();
+    gateway.hang_up();
+    let second = eventually("results of the second deployment", || {
+        let mut client = crate::http::client::Client::connect(gateway.http());
+        let status = client.get("/api/v1/status").json();
+        let all = status["deployments"].as_array().unwrap();
+        let of = all.iter().find(|one| one["id"] == "second")?;
+        (of["results"].as_u64()? > 20).then(|| kept(&gateway)["windows"].clone())
+    });
+    eventually("its windows", || (kept(&gateway)["windows"] != second).then_some(()));
+    // What is recorded is no matter of a reload.
+    let other = grown.replace("folder = 'kept'", "folder = 'other'");
+    fs::write(&file, other).unwrap();
+    gateway.hang_up();
+    eventually("the refusal", || gateway.has_said("[record]: only a restart").then_some(()));
+    gateway.interrupt();
+    let (code, out, said) = gateway.end();
+    assert_eq!(code, Some(0), "{said}");
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    let recorded = &summary["recorded"];
+    assert_eq!((&recorded["windows_lost"], &recorded["observations_lost"]), (&0.into(), &0.into()));
+    assert!(!scene.folder.path().join("other").exists());
+    let replayed = json(&replay(&scene.kept(), &["--format", "json"]));
+    assert_eq!(replayed["identical"], true, "{replayed:#}");
+    assert_eq!(replayed["windows"], recorded["windows"], "{replayed:#}");
+}
+
 fn replay(path: &Path, more: &[&str]) -> Output {
     resonance().arg("replay").arg(path).args(more).output().unwrap()
 }

@@ -83,6 +83,24 @@ fn a_foreign_collector_gets_every_stage_of_a_results_way() {
     let metrics = String::from_utf8_lossy(&metrics.body);
     assert!(metrics.contains("resonance_traces_exported_spans_total "), "{metrics}");
 
+    // Stages of a deployment that a reload brings are told like the others.
+    let plant = folder.path().join("plant.toml");
+    let text = std::fs::read_to_string(&plant).unwrap();
+    let (before, rest) = text.split_once("[[deployment]]\nid = 'wear'").unwrap();
+    let (wear, rest) = rest.split_once("\n[").unwrap();
+    let both = format!(
+        "{before}[[deployment]]\nid = 'wear'{wear}\n[[deployment]]\nid = 'second'{wear}\n[{rest}"
+    );
+    std::fs::write(&plant, both).unwrap();
+    gateway.hang_up();
+    until(&mut collector, "a whole trace of the second deployment", |state| {
+        traces(state).values().any(|trace| {
+            let mut stages: Vec<&str> = STAGES.into();
+            stages[4] = "result second";
+            trace.keys().copied().eq(stages)
+        })
+    });
+
     // A collector that is busy for a moment loses nothing; one that refuses is told of once.
     collector.tell(json!({"do": "behave", "as": "refuse"}));
     let lost = event(folder.path(), "traces.lost", "traces");

@@ -13,7 +13,7 @@
 mod images;
 mod ledger;
 mod machines;
-mod recordings;
+pub mod recordings;
 mod sinks;
 mod sources;
 mod systems;
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// What happens to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     /// The connection ends in the middle of a message.
     Cut,
     /// Everything takes its time.

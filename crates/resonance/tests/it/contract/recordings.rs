@@ -3,8 +3,13 @@
 //! times, is away, is larger than anyone takes, has rows that are none, is replaced.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parquet::data_type::DoubleType;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use resonance_gateway::hub::ingest::{BLOCKS_IN_FLIGHT, GapReason, SessionState};
 use resonance_gateway::plan::SourceKind;
 use resonance_plant::{BLOCK_CAPACITY, Code, DataType, Value};
@@ -15,26 +20,80 @@ use crate::opcua_source::harness::Running;
 
 /// How a recording is kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Recording {
+pub enum Recording {
     Csv,
+    Parquet,
 }
+
+/// Rows of a row group: a file has several.
+const GROUP: u64 = 500;
 
 impl Recording {
     /// Writes a file of one column that counts over a range.
     fn write(self, folder: &Path, name: &str, counts: std::ops::RangeInclusive<u64>) -> PathBuf {
+        let (first, rows) = (*counts.start(), counts.count() as u64);
+        self.write_rows(folder, name, &["count"], rows, |_, row| (first + row) as f64)
+    }
+
+    /// Writes a file of numbers.
+    pub fn write_rows(
+        self,
+        folder: &Path,
+        name: &str,
+        columns: &[&str],
+        rows: u64,
+        cell: impl Fn(usize, u64) -> f64,
+    ) -> PathBuf {
         match self {
             Self::Csv => {
-                let rows: String = counts.map(|count| format!("{count}\n")).collect();
+                let mut text = columns.join(",");
+                for row in 0..rows {
+                    let cells = (0..columns.len()).map(|column| cell(column, row).to_string());
+                    text += &format!("\n{}", cells.collect::<Vec<_>>().join(","));
+                }
                 let file = folder.join(format!("{name}.csv"));
-                std::fs::write(&file, format!("count\n{rows}")).unwrap();
+                std::fs::write(&file, text + "\n").unwrap();
+                file
+            }
+            Self::Parquet => {
+                let fields: String =
+                    columns.iter().map(|name| format!("required double {name};")).collect();
+                let schema = parse_message_type(&format!("message run {{ {fields} }}")).unwrap();
+                let file = folder.join(format!("{name}.parquet"));
+                let out = std::fs::File::create(&file).unwrap();
+                let mut out =
+                    SerializedFileWriter::new(out, Arc::new(schema), Arc::default()).unwrap();
+                for from in (0..rows).step_by(GROUP as usize) {
+                    let mut group = out.next_row_group().unwrap();
+                    for column in 0..columns.len() {
+                        let cells: Vec<f64> =
+                            (from..rows.min(from + GROUP)).map(|row| cell(column, row)).collect();
+                        let mut column = group.next_column().unwrap().unwrap();
+                        column.typed::<DoubleType>().write_batch(&cells, None, None).unwrap();
+                        column.close().unwrap();
+                    }
+                    group.close().unwrap();
+                }
+                out.close().unwrap();
                 file
             }
         }
     }
 
-    /// A row of what is no row, and how many rows are lost by it.
-    fn garbage(self, file: &Path) -> u64 {
+    /// Puts what is no row between the rows of 1 to 1,000. Returns the last count that can be heard
+    /// then, and how many before it are lost.
+    fn garbage(self, file: &Path) -> (u64, u64) {
         match self {
+            Self::Parquet => {
+                let opened = std::fs::File::open(file).unwrap();
+                let reader = SerializedFileReader::new(opened).unwrap();
+                let at = reader.metadata().row_group(1).column(0).byte_range().0;
+                let mut bytes = std::fs::read(file).unwrap();
+                bytes[at as usize..at as usize + 40].fill(0xff);
+                std::fs::write(file, bytes).unwrap();
+                // Nothing after it can be told from it.
+                (GROUP, 0)
+            }
             Self::Csv => {
                 let text = std::fs::read_to_string(file).unwrap();
                 let mut rows: Vec<&[u8]> = text.split_inclusive('\n').map(str::as_bytes).collect();
@@ -45,7 +104,7 @@ impl Recording {
                 rows[400] = &garbage;
                 std::fs::write(file, rows.concat()).unwrap();
                 // The last of them takes the row after it along: it had no end.
-                5
+                (1_000, 5)
             }
         }
     }
@@ -94,6 +153,15 @@ async fn cut(recording: Recording, folder: &Path) {
             ended(&mut source, "4320 rows were played").await;
             assert_eq!(source.gap().await.reason, GapReason::Unreadable);
             ledger::check(&source, 4_320);
+        }
+        Recording::Parquet => {
+            let half = std::fs::metadata(&file).unwrap().len() / 2;
+            std::fs::File::options().write(true).open(&file).unwrap().set_len(half).unwrap();
+            ended(&mut source, "rows were played").await;
+            assert_eq!(source.gap().await.reason, GapReason::Unreadable);
+            let heard = source.observed(0).filter(|(.., status)| !status.is_bad()).count() as u64;
+            assert!((GROUP..6_000).contains(&heard) && heard.is_multiple_of(GROUP), "{heard}");
+            ledger::check(&source, heard);
         }
     }
     source.stop();
@@ -145,10 +213,10 @@ async fn flooded(recording: Recording, folder: &Path) {
 
 async fn garbage(recording: Recording, folder: &Path) {
     let file = recording.write(folder, "run", 1..=1_000);
-    let lost = recording.garbage(&file);
+    let (last, lost) = recording.garbage(&file);
     let mut source = play(&file, "");
     ended(&mut source, "rows were played").await;
-    assert_eq!(ledger::check(&source, 1_000), lost);
+    assert_eq!(ledger::check(&source, last), lost);
     assert_eq!(source.gap().await.reason, GapReason::Unreadable);
     source.stop();
 }

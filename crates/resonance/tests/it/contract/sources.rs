@@ -27,16 +27,17 @@ rows! { images::holds:
 
 rows! { recordings::holds:
     csv = Recording::Csv;
+    parquet = Recording::Parquet;
 }
 
 /// Which rows of the table are about a kind of source. A new kind needs a row.
 #[expect(dead_code, reason = "it only has to compile")]
-fn machine_of(kind: &SourceKind) -> &'static str {
+fn machine_of(kind: &SourceKind) -> &'static [&'static str] {
     match kind {
-        SourceKind::Image(_) => "image_folder, image_http",
-        SourceKind::Opcua(_) => "opcua",
-        SourceKind::Mtconnect(_) => "mtconnect",
-        SourceKind::Replay(_) => "csv",
+        SourceKind::Image(_) => &["image_folder", "image_http"],
+        SourceKind::Opcua(_) => &["opcua"],
+        SourceKind::Mtconnect(_) => &["mtconnect"],
+        SourceKind::Replay(_) => &["csv", "parquet"],
     }
 }
 

@@ -222,6 +222,7 @@ fn context(
         status: Arc::new(move || Status {
             at: now(),
             started_at: now(),
+            recording: None,
             traces: None,
             version: "0.0.0",
             sources: vec![source()],

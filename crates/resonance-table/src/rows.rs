@@ -2,30 +2,47 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use parquet::basic::{Compression, LogicalType, TimeUnit, Type as Physical};
+use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::ColumnReader;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use resonance_plant::{DataType, Timestamp};
 
-use super::ReplayError;
-use super::rows::RowProblem;
+use crate::guard::{guarded, open};
 
 /// Rows decoded at once.
 const BATCH: usize = 1_024;
 
+/// Why a file is no table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// It cannot be read.
+    #[error("{0}")]
+    File(#[from] io::Error),
+    /// It is damaged, or its columns cannot be read.
+    #[error("{0}")]
+    Table(String),
+}
+
+/// A column that has no form as one field of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// What it holds, in Parquet's words.
+    pub holds: String,
+}
+
 /// Reads rows from a Parquet file. Columns of lists, structures and bytes have no form as one
 /// field of a row and are left out.
-pub(super) struct ParquetRows {
+pub struct ParquetRows {
     file: PathBuf,
     reader: SerializedFileReader<File>,
     columns: Vec<Served>,
-    /// Names of columns that are left out.
-    left_out: Vec<String>,
+    left_out: Vec<LeftOut>,
     /// The next row group.
     group: usize,
     /// Of the row group that is read.
@@ -71,17 +88,19 @@ impl std::fmt::Debug for ParquetRows {
 }
 
 /// Whether a file begins as Parquet does.
-pub(super) fn is_parquet(file: &Path) -> bool {
+pub fn is_parquet(file: &Path) -> bool {
     let mut magic = [0; 4];
     File::open(file).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"PAR1"
 }
 
 impl ParquetRows {
-    pub(super) fn open(file: &Path) -> Result<Self, ReplayError> {
-        let failed = |error| ReplayError::File { path: file.to_owned(), error };
-        let refused = |problem: String| ReplayError::Table { path: file.to_owned(), problem };
-        let opened = File::open(file).map_err(failed)?;
-        let reader = guarded(|| SerializedFileReader::new(opened))
+    /// Opens a file; reads what its end says of its columns, and no row yet.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is no whole Parquet file, or has nothing that a table could have.
+    pub fn open(file: &Path) -> Result<Self, TableError> {
+        let refused = TableError::Table;
+        let reader = open(File::open(file)?)
             .map_err(|error| refused(format!("it is no whole Parquet file: {error}")))?;
         let (mut columns, mut left_out) = (Vec::new(), Vec::new());
         let schema = reader.metadata().file_metadata().schema_descr();
@@ -90,7 +109,7 @@ impl ParquetRows {
                 Some(holds) => {
                     columns.push(Served { place, name: column.name().to_owned(), holds });
                 }
-                None => left_out.push(column.path().string()),
+                None => left_out.push(LeftOut::of(column)),
             }
         }
         let chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
@@ -120,29 +139,41 @@ impl ParquetRows {
         })
     }
 
-    /// The names of its columns, and of those that are left out.
-    pub(super) fn header(&self) -> (Vec<String>, &[String]) {
-        (self.columns.iter().map(|column| column.name.clone()).collect(), &self.left_out)
+    /// The names of its columns.
+    pub fn header(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// The columns that are left out.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// What its columns hold.
-    pub(super) fn types(&self) -> impl Iterator<Item = (&str, DataType)> {
+    pub fn types(&self) -> impl Iterator<Item = (&str, DataType)> {
         self.columns.iter().map(|column| (column.name.as_str(), column.holds.data_type()))
     }
 
     /// The row read last, from 1.
-    pub(super) fn row(&self) -> u64 {
+    pub fn row(&self) -> u64 {
         self.row
     }
 
-    pub(super) fn rewind(&mut self) -> io::Result<()> {
+    /// Begins anew at the first row.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened as before.
+    pub fn rewind(&mut self) -> io::Result<()> {
         let begun = Self::open(&self.file).map_err(|error| io::Error::other(error.to_string()))?;
         *self = begun;
         Ok(())
     }
 
-    /// The next row's fields. `None` at the end.
-    pub(super) fn next(&mut self) -> Option<Result<&[String], RowProblem>> {
+    /// The next row's fields, empty where there is no value. `None` at the end.
+    ///
+    /// # Errors
+    /// Where the file is damaged: what follows cannot be told from it, and nothing more comes.
+    pub fn next_row(&mut self) -> Option<Result<&[String], String>> {
         if self.batch.first().is_none_or(|column| self.at >= column.len()) {
             match guarded(|| self.decode()) {
                 Ok(true) => {}
@@ -152,7 +183,7 @@ impl ParquetRows {
                     self.group = self.reader.num_row_groups();
                     self.left_in_group = 0;
                     self.batch.iter_mut().for_each(Vec::clear);
-                    return Some(Err(RowProblem::File(error.to_string())));
+                    return Some(Err(error.to_string()));
                 }
             }
         }
@@ -200,10 +231,20 @@ fn is_known(codec: Compression) -> bool {
     matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY)
 }
 
-/// Parquet's library panics on some damaged files; to us they are damaged like any other.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    let gave_up = || ParquetError::General("its parts contradict each other".into());
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(gave_up()))
+impl LeftOut {
+    fn of(column: &ColumnDescriptor) -> Self {
+        let kind = match column.logical_type_ref() {
+            Some(logical) => format!("{logical:?}"),
+            None => column.physical_type().to_string(),
+        };
+        let parts = column.path().parts();
+        let holds = match (column.max_rep_level() > 0, parts.len() > 1) {
+            (true, _) => format!("lists of {kind}"),
+            (false, true) => format!("structures with {kind}"),
+            (false, false) => kind,
+        };
+        Self { name: parts.first().cloned().unwrap_or_default(), holds }
+    }
 }
 
 fn read(
@@ -266,6 +307,11 @@ impl Holds {
             return None;
         }
         let logical = column.logical_type_ref();
+        if logical.is_none()
+            && let Some(holds) = Self::of_converted(column)
+        {
+            return Some(holds);
+        }
         Some(match (column.physical_type(), logical) {
             (Physical::BOOLEAN, _) => Self::Boolean,
             (Physical::FLOAT, _) => Self::Float32,
@@ -301,6 +347,29 @@ impl Holds {
                 Some(LogicalType::String | LogicalType::Enum | LogicalType::Json),
             ) => Self::Text,
             (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Float16)) => Self::Half,
+            _ => return None,
+        })
+    }
+
+    /// As older programs say it.
+    fn of_converted(column: &ColumnDescriptor) -> Option<Self> {
+        Some(match (column.physical_type(), column.converted_type()) {
+            (
+                Physical::BYTE_ARRAY,
+                ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON,
+            ) => Self::Text,
+            (Physical::INT32, ConvertedType::DATE) => Self::Date,
+            (Physical::INT64, ConvertedType::TIMESTAMP_MILLIS) => Self::Instant(1_000_000),
+            (Physical::INT64, ConvertedType::TIMESTAMP_MICROS) => Self::Instant(1_000),
+            (Physical::INT32, ConvertedType::INT_8) => Self::Whole(DataType::Int8),
+            (Physical::INT32, ConvertedType::INT_16) => Self::Whole(DataType::Int16),
+            (Physical::INT32, ConvertedType::UINT_8) => Self::Whole(DataType::Uint8),
+            (Physical::INT32, ConvertedType::UINT_16) => Self::Whole(DataType::Uint16),
+            (Physical::INT32, ConvertedType::UINT_32) => Self::Whole(DataType::Uint32),
+            (Physical::INT64, ConvertedType::UINT_64) => Self::Whole(DataType::Uint64),
+            (Physical::INT32 | Physical::INT64, ConvertedType::DECIMAL) => {
+                Self::Decimal(column.type_scale())
+            }
             _ => return None,
         })
     }
