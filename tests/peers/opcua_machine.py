@@ -38,10 +38,12 @@ NAMESPACE = "http://resonance.example/machine/"
 class OneUser:
     """Knows the one user the tests use; refuses everybody else who gives a name."""
 
-    def __init__(self, user, password):
-        self.user, self.password = user, password
+    def __init__(self, user, password, certificate):
+        self.user, self.password, self.certificate = user, password, certificate
 
     def get_user(self, iserver, username=None, password=None, certificate=None):
+        if self.certificate:
+            return User(role=UserRole.User) if certificate == self.certificate else None
         if username is None:
             return User(role=UserRole.User) if self.user is None else None
         known = username == self.user and password == self.password
@@ -168,6 +170,7 @@ async def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--user")
     parser.add_argument("--password")
+    parser.add_argument("--user-certificate", metavar="FILE.der")
     parser.add_argument("--encrypted", action="store_true")
     parser.add_argument("--certificate", metavar="FILE.der", help="instead of one of its own making")
     parser.add_argument("--key", metavar="FILE.pem")
@@ -180,7 +183,8 @@ async def main():
     # A real machine's program may change a variable's type; asyncua would refuse to play that.
     AddressSpace._is_expected_variant_type = lambda *_: True
 
-    server = Server(user_manager=OneUser(options.user, options.password))
+    known = Path(options.user_certificate).read_bytes() if options.user_certificate else None
+    server = Server(user_manager=OneUser(options.user, options.password, known))
     await server.init()
     await server.set_application_uri(URI)
     server.set_endpoint(f"opc.tcp://127.0.0.1:{options.port}/machine/")

@@ -124,6 +124,9 @@ async def run(arguments):
         mode = getattr(ua.MessageSecurityMode, arguments.mode)
         client.application_uri = arguments.uri
         await client.set_security(policy, arguments.cert, arguments.key, mode=mode)
+    if arguments.user_cert:
+        await client.load_client_certificate(arguments.user_cert)
+        await client.load_private_key(arguments.user_key)
     if arguments.user:
         client.set_user(arguments.user)
         client.set_password(arguments.password)
@@ -156,6 +159,8 @@ def main():
     parser.add_argument("--uri")
     parser.add_argument("--user")
     parser.add_argument("--password")
+    parser.add_argument("--user-cert")
+    parser.add_argument("--user-key")
     parser.add_argument("url")
     parser.add_argument("action")
     parser.add_argument("rest", nargs="*")

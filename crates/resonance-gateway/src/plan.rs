@@ -291,7 +291,9 @@ pub struct UserPlan {
     /// What the user may do.
     pub role: Role,
     /// The password's Argon2id hash, PHC string format.
-    pub password_hash: Arc<str>,
+    pub password_hash: Option<Arc<str>>,
+    /// The certificate (DER) that proves who it is over OPC UA.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 impl std::fmt::Debug for UserPlan {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use parking_lot::Mutex;
+use resonance_opcua::trust::Certificate;
 use resonance_plant::{Clock, EventSink, Principal, Role};
 use sha2::{Digest, Sha256};
 
@@ -32,12 +33,15 @@ pub struct Access {
     verified: Mutex<HashMap<Arc<str>, [u8; 32]>>,
     /// Makes the digests in `verified` useless to anyone who reads them elsewhere.
     salt: [u8; 32],
+    clock: Arc<dyn Clock>,
     notices: Notices,
 }
 
 struct User {
     role: Role,
-    hash: PasswordHash,
+    /// Absent: no password admits.
+    hash: Option<PasswordHash>,
+    certificate: Option<Certificate>,
 }
 
 /// Why the users of a plant file cannot be admitted.
@@ -50,6 +54,12 @@ pub enum AccessError {
         user: Arc<str>,
         /// What is wrong with the hash.
         reason: PasswordError,
+    },
+    /// A user's certificate is none.
+    #[error("user {user:?}: the certificate cannot be read; give one in DER or PEM")]
+    Certificate {
+        /// Which user.
+        user: Arc<str>,
     },
     /// The operating system gives no random numbers.
     #[error("the operating system gives no random numbers; passwords cannot be checked")]
@@ -68,9 +78,15 @@ impl Access {
     ) -> Result<Self, AccessError> {
         let mut by_name = HashMap::with_capacity(users.len());
         for plan in users {
-            let hash = password::parse_hash(&plan.password_hash)
-                .map_err(|reason| AccessError::Hash { user: Arc::clone(&plan.name), reason })?;
-            by_name.insert(Arc::clone(&plan.name), User { role: plan.role, hash });
+            let hash = plan.password_hash.as_deref().map(password::parse_hash).transpose();
+            let hash =
+                hash.map_err(|reason| AccessError::Hash { user: Arc::clone(&plan.name), reason })?;
+            let certificate = plan.certificate.as_deref().map(|der| {
+                let user = Arc::clone(&plan.name);
+                Certificate::from_der(der).ok_or(AccessError::Certificate { user })
+            });
+            let certificate = certificate.transpose()?;
+            by_name.insert(Arc::clone(&plan.name), User { role: plan.role, hash, certificate });
         }
         let mut salt = [0; 32];
         rustls::crypto::ring::default_provider()
@@ -83,6 +99,7 @@ impl Access {
             one_at_a_time: Mutex::new(()),
             verified: Mutex::default(),
             salt,
+            clock: Arc::clone(&clock),
             notices: Notices::new(clock, events),
         })
     }
@@ -117,11 +134,28 @@ impl Access {
             return Some(principal);
         }
         let user = self.users.get_key_value(name);
-        let hash = user.map_or(&self.decoy, |(_, user)| &user.hash);
-        let verified = password::verify(password, hash);
-        let (name, user) = user.filter(|_| verified)?;
+        let hash = user.and_then(|(_, user)| user.hash.as_ref());
+        let verified = password::verify(password, hash.unwrap_or(&self.decoy));
+        let (name, user) = user.filter(|_| verified && hash.is_some())?;
         self.verified.lock().insert(Arc::clone(name), self.digest(name, password));
         Some(Principal { name: Arc::clone(name), role: user.role })
+    }
+
+    /// Whether any user is known by a certificate.
+    pub fn has_certificates(&self) -> bool {
+        self.users.values().any(|user| user.certificate.is_some())
+    }
+
+    /// The user with the certificate of this thumbprint (SHA-1, hexadecimal), who has proved to
+    /// have its key, while the certificate holds.
+    pub fn by_thumbprint(&self, thumbprint: &str) -> Option<Principal> {
+        let now = self.clock.now();
+        self.users.iter().find_map(|(name, user)| {
+            let it = user.certificate.as_ref()?;
+            let holds = it.not_before() <= now && now <= it.not_after();
+            (holds && it.thumbprint() == thumbprint)
+                .then(|| Principal { name: Arc::clone(name), role: user.role })
+        })
     }
 
     /// Records that someone failed to prove who they are. At most a few events a minute; the rest

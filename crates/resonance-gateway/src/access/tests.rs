@@ -14,7 +14,7 @@ fn quick_hash(password: &str) -> Arc<str> {
 }
 
 fn user(name: &str, role: Role, password_hash: Arc<str>) -> UserPlan {
-    UserPlan { name: name.into(), role, password_hash }
+    UserPlan { name: name.into(), role, password_hash: Some(password_hash), certificate: None }
 }
 
 fn access(users: &[UserPlan]) -> (Access, Arc<ManualClock>, Arc<EventLog>) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use opcua::crypto::{SecurityPolicy, Thumbprint};
 use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
     AuthManager, Password, UserToken, user_pass_security_policy_id, user_pass_security_policy_uri,
@@ -13,6 +14,9 @@ use super::options::Authenticator;
 
 /// The policy id the stack gives anonymous tokens.
 const ANONYMOUS_POLICY: &str = "anonymous";
+
+/// The policy id the stack asks of certificates' tokens.
+const CERTIFICATE_POLICY: &str = "x509";
 
 pub(crate) struct Gate {
     pub(crate) allow_anonymous: bool,
@@ -51,6 +55,21 @@ impl AuthManager for Gate {
         }
     }
 
+    async fn authenticate_x509_identity_token(
+        &self,
+        _endpoint: &ServerEndpoint,
+        signing_thumbprint: &Thumbprint,
+    ) -> Result<UserToken, Error> {
+        let known = self
+            .users
+            .as_ref()
+            .and_then(|users| users.by_certificate(&signing_thumbprint.as_hex_string()));
+        let principal = known.ok_or_else(|| {
+            Error::new(StatusCode::BadUserAccessDenied, "no user has this certificate")
+        })?;
+        Ok(UserToken(format!("user:{}", principal.name)))
+    }
+
     fn user_token_policies(&self, endpoint: &ServerEndpoint) -> Vec<UserTokenPolicy> {
         let policy = |policy_id: UAString, token_type, security_policy_uri| UserTokenPolicy {
             policy_id,
@@ -69,6 +88,14 @@ impl AuthManager for Gate {
                 user_pass_security_policy_id(endpoint),
                 UserTokenType::UserName,
                 user_pass_security_policy_uri(endpoint),
+            ));
+        }
+        let is_signed = endpoint.security_policy() != SecurityPolicy::None;
+        if is_signed && self.users.as_ref().is_some_and(|users| users.takes_certificates()) {
+            policies.push(policy(
+                UAString::from(CERTIFICATE_POLICY),
+                UserTokenType::Certificate,
+                UAString::from(endpoint.security_policy().to_uri()),
             ));
         }
         policies

@@ -84,6 +84,16 @@ pub trait Authenticator: Send + Sync + std::fmt::Debug {
     /// Who this is; `None`: nobody known, or the wrong password.
     fn authenticate(&self, name: &str, password: &str) -> Option<Principal>;
 
+    /// Whether users may prove who they are by a certificate.
+    fn takes_certificates(&self) -> bool {
+        false
+    }
+
+    /// Who has the certificate of this thumbprint (SHA-1, hexadecimal); its key was proved.
+    fn by_certificate(&self, _thumbprint: &str) -> Option<Principal> {
+        None
+    }
+
     /// Told of a client that came without a user where none is admitted.
     fn anonymous_refused(&self) {}
 }

@@ -81,9 +81,14 @@ struct Site {
 
 impl Site {
     async fn start(test: &str, open: bool) -> Option<Self> {
+        Self::start_with(test, open, None).await
+    }
+
+    /// A site that knows the user anna by this certificate.
+    async fn start_with(test: &str, open: bool, anna: Option<Vec<u8>>) -> Option<Self> {
         let python = peers::python(test)?;
         let folder = tempfile::tempdir().unwrap();
-        let context = context();
+        let context = context(anna);
         let plan = OpcUaServerPlan {
             listen: "127.0.0.1:0".parse().unwrap(),
             host: "127.0.0.1".to_owned(),
@@ -174,14 +179,21 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-fn context() -> Context {
+fn context(anna: Option<Vec<u8>>) -> Context {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let events = Arc::new(EventLog::in_memory());
-    let users = [UserPlan {
+    let mut users = vec![UserPlan {
         name: "scada".into(),
         role: Role::View,
-        password_hash: hash_password(b"correct horse").unwrap().into(),
+        password_hash: Some(hash_password(b"correct horse").unwrap().into()),
+        certificate: None,
     }];
+    users.extend(anna.map(|der| UserPlan {
+        name: "anna".into(),
+        role: Role::View,
+        password_hash: None,
+        certificate: Some(der.into()),
+    }));
     let access = Access::new(&users, Arc::clone(&clock), Arc::clone(&events) as _).unwrap();
     let plant = Arc::new(plant());
     let started_at = clock.now();

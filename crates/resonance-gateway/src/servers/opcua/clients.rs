@@ -40,6 +40,18 @@ impl Authenticator for Users {
         principal
     }
 
+    fn takes_certificates(&self) -> bool {
+        self.access.has_certificates()
+    }
+
+    fn by_certificate(&self, thumbprint: &str) -> Option<Principal> {
+        let principal = self.access.by_thumbprint(thumbprint);
+        if principal.is_none() {
+            self.refuse(thumbprint);
+        }
+        principal
+    }
+
     fn anonymous_refused(&self) {
         self.refuse("anonymous");
     }

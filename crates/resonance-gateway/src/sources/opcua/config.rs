@@ -25,6 +25,12 @@ pub struct OpcUaConfig {
     /// Where the password is: `env:NAME` or `file:PATH`.
     #[serde(default)]
     pub password: Option<SecretRef>,
+    /// A user's certificate, DER or PEM, instead of a user name; needs `user_key`.
+    #[serde(default)]
+    pub user_certificate: Option<std::path::PathBuf>,
+    /// Where the key of `user_certificate` is, PEM without a password.
+    #[serde(default)]
+    pub user_key: Option<SecretRef>,
     /// SHA-256 fingerprint of the server's certificate, hexadecimal; trusts exactly this one.
     #[serde(default)]
     pub server_fingerprint: Option<String>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use opcua::client::services::{ActivateSession, CreateSession};
 use opcua::client::transport::{TransportConfiguration, TransportPollResult};
 use opcua::client::{AsyncSecureChannel, IdentityToken, SessionRetryPolicy, UARequest};
-use opcua::crypto::{CertificateStore, SecurityPolicy as UaPolicy};
+use opcua::crypto::{CertificateStore, PrivateKey, SecurityPolicy as UaPolicy, X509};
 use opcua::sync::RwLock;
 use opcua::types::{
     ApplicationDescription, ApplicationType, ByteString, ContextOwned, DecodingOptions,
@@ -18,7 +18,7 @@ use resonance_opcua::structures;
 use resonance_opcua::trust::{Certificate, own_of_chain};
 use resonance_plant::{Clock, SystemClock};
 
-use super::config::{OpcUaConfig, SecurityMode, SecurityPolicy};
+use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
 use super::failure::Failure;
 use super::pki::{self, APPLICATION_URI, Pki};
 use super::requests::{Live, Running, request_header};
@@ -190,12 +190,33 @@ async fn open_pki(config: &OpcUaConfig) -> Result<Pki, Failure> {
         .map_err(|error| Failure::Refused(format!("making our certificate failed: {error}")))?
 }
 
-/// The user and password, read anew for each session so that a changed secret takes effect.
+/// Who we are to the machine, read anew for each session so that a changed secret takes effect.
 fn identity(config: &OpcUaConfig) -> Result<IdentityToken, Failure> {
+    if let Some(file) = &config.user_certificate {
+        return certified(file, config.user_key.as_ref());
+    }
     let Some(user) = &config.user else { return Ok(IdentityToken::Anonymous) };
     let password = config.password.as_ref().map(secret::read).transpose();
     let password = password.map_err(|error| Failure::Refused(format!("the password: {error}")))?;
     Ok(IdentityToken::UserName(user.clone(), password.unwrap_or_default().into()))
+}
+
+/// A user who is known by a certificate (OPC 10000-4, 7.40.5).
+fn certified(file: &std::path::Path, key: Option<&SecretRef>) -> Result<IdentityToken, Failure> {
+    let failed = |what: String| Failure::Refused(format!("user_certificate: {what}"));
+    let bytes = std::fs::read(file)
+        .map_err(|error| failed(format!("{}: {error}; check the path", file.display())))?;
+    let certificate =
+        Certificate::from_file(&bytes)
+            .and_then(|it| X509::from_der(it.der()).ok())
+            .ok_or_else(|| failed(format!("{} is no certificate, DER or PEM", file.display())))?;
+    let key = key.ok_or_else(|| failed("it needs user_key".into()))?;
+    let key = secret::read(key).map_err(|error| Failure::Refused(format!("user_key: {error}")))?;
+    // Nothing of the key is told, whatever is wrong with it.
+    let key = PrivateKey::from_pem(key.as_bytes()).map_err(|_| {
+        Failure::Refused("user_key: this is no RSA key in PEM without a password".into())
+    })?;
+    Ok(IdentityToken::new_x509(certificate, key))
 }
 
 fn channel(
@@ -312,11 +333,23 @@ fn choose(
     }
     let (kind, name) = match identity {
         IdentityToken::Anonymous => (UserTokenType::Anonymous, "anonymous users; set user"),
+        IdentityToken::X509(..) => {
+            (UserTokenType::Certificate, "users' certificates; remove user_certificate")
+        }
         _ => (UserTokenType::UserName, "user names; remove user"),
     };
-    secure.into_iter().find(|e| e.find_policy(kind).is_some()).cloned().ok_or_else(|| {
+    let chosen = secure.into_iter().find(|e| e.find_policy(kind).is_some()).cloned();
+    let mut chosen = chosen.ok_or_else(|| {
         Failure::Refused(format!("{} does not take {name} in the configuration", config.url))
-    })
+    })?;
+    // Not told: that of the endpoint (OPC 10000-4, 7.41). The stack would not sign at all.
+    let policies = chosen.user_identity_tokens.iter_mut().flatten();
+    for policy in policies.filter(|policy| policy.token_type == UserTokenType::Certificate) {
+        if policy.security_policy_uri.is_empty() {
+            policy.security_policy_uri = chosen.security_policy_uri.clone();
+        }
+    }
+    Ok(chosen)
 }
 
 fn short(policy_uri: &str) -> &str {

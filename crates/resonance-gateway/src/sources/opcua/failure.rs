@@ -27,7 +27,9 @@ fn remedy(status: StatusCode) -> Option<&'static str> {
         StatusCode::BadIdentityTokenRejected
         | StatusCode::BadIdentityTokenInvalid
         | StatusCode::BadUserAccessDenied
-        | StatusCode::BadUserSignatureInvalid => "check user and password",
+        | StatusCode::BadUserSignatureInvalid => {
+            "check user and password, or user_certificate and user_key"
+        }
         StatusCode::BadCertificateUntrusted
         | StatusCode::BadSecurityChecksFailed
         | StatusCode::BadCertificateInvalid

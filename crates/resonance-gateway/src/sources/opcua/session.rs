@@ -90,6 +90,12 @@ fn check(config: &OpcUaConfig) -> Result<(), SourceError> {
     if config.password.is_some() && config.user.is_none() {
         return refuse("password", "a password needs a user");
     }
+    if config.user_certificate.is_some() != config.user_key.is_some() {
+        return refuse("user_certificate", "it goes with user_key, and the other way round");
+    }
+    if config.user_certificate.is_some() && config.user.is_some() {
+        return refuse("user_certificate", "a user is known by name or by certificate: keep one");
+    }
     Ok(())
 }
 
@@ -370,5 +376,9 @@ mod tests {
         }
         assert!(problem("security_mode = 'none'").starts_with("security_mode"));
         assert!(problem("password = 'env:SECRET'").starts_with("password"));
+        assert!(problem("user_key = 'env:KEY'").starts_with("user_certificate"));
+        let certified = "user_certificate = 'a.der'\nuser_key = 'env:KEY'";
+        assert_eq!(problem(certified), "");
+        assert!(problem(&format!("user = 'me'\n{certified}")).starts_with("user_certificate"));
     }
 }

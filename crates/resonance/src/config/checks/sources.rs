@@ -124,6 +124,7 @@ fn opcua(check: &mut Check<'_, '_>, source: &Node<'_>) {
     let host = url(check, source, &["opc.tcp"]);
     security(check, source);
     check.user_and_password(source);
+    user_certificate(check, source);
     check.at_least_one(
         source,
         &[
@@ -153,6 +154,22 @@ fn opcua(check: &mut Check<'_, '_>, source: &Node<'_>) {
         check.warning(Mistake::WeakSecurity, &any.place, message, remedy);
     }
     silence(check, source);
+}
+
+/// A user is known by name or by certificate, and a certificate needs its key.
+fn user_certificate(check: &mut Check<'_, '_>, source: &Node<'_>) {
+    let (certificate, key) = (source.get("user_certificate"), source.get("user_key"));
+    let (node, message, remedy) = match (&certificate, &key, source.get("user")) {
+        (Some(node), None, _) => {
+            (node, "a certificate without its key", "add `user_key = \"file:PATH\"`")
+        }
+        (None, Some(node), _) => (node, "a key without its certificate", "add `user_certificate`"),
+        (Some(node), _, Some(_)) => {
+            (node, "a user is known by name or by certificate", "keep one of the two")
+        }
+        _ => return,
+    };
+    check.error(Mistake::Contradiction, &node.place, message, remedy);
 }
 
 /// Checks the URL under `url`; its host, where it is one.

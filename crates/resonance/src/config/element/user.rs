@@ -17,5 +17,10 @@ pub(crate) struct User {
     #[schemars(schema_with = "schema::role")]
     pub(crate) role: Role,
     /// Where the password's Argon2id hash (PHC string format) is.
-    pub(crate) password_hash: SecretRef,
+    #[serde(default)]
+    pub(crate) password_hash: Option<SecretRef>,
+    /// The user's certificate, DER or PEM: proves over OPC UA who it is, with or instead of a
+    /// password.
+    #[serde(default)]
+    pub(crate) certificate: Option<std::path::PathBuf>,
 }

@@ -15,6 +15,7 @@ use resonance_gateway::sinks::http::HttpConfig;
 use resonance_gateway::sinks::payload::Format;
 use resonance_gateway::sources::opcua::config::SecretRef;
 use resonance_gateway::traces::TracesPlan;
+use resonance_opcua::trust::Certificate;
 use resonance_wire::isa95::Object;
 
 use super::{Diagnostic, Mistake, Resolver, SourcePoints, with_points};
@@ -40,6 +41,9 @@ impl Resolver<'_, '_> {
                     let mut config = named.config.clone();
                     self.secret_exists("source", at, "password", config.password.as_mut());
                     config.pki = config.pki.map(|folder| self.folder_of(&folder));
+                    self.secret_exists("source", at, "user_key", config.user_key.as_mut());
+                    config.user_certificate =
+                        config.user_certificate.map(|file| self.folder_of(&file));
                     SourceKind::Opcua(config)
                 }
                 Source::Replay(named) => {
@@ -137,27 +141,65 @@ impl Resolver<'_, '_> {
     }
 
     pub(super) fn users(&mut self) -> Vec<UserPlan> {
+        let file = self.file;
         let mut plans = Vec::new();
-        for (at, user) in self.file.users.iter().enumerate() {
-            let mut reference = user.password_hash.clone();
-            self.relative_to_folder(&mut reference);
-            let place = self.place("user", at, "password_hash");
-            match secret::read(&reference) {
-                Ok(hash) if !hash.starts_with("$argon2id$") => {
-                    let message =
-                        format!("what {} holds is no Argon2id hash", user.password_hash.0);
-                    let wrong = Diagnostic::error(Mistake::InvalidValue, &place, message);
-                    self.out.push(wrong.remedy("make one with `resonance user hash`"));
-                }
-                Ok(hash) => plans.push(UserPlan {
-                    name: user.name.as_str().into(),
-                    role: user.role,
-                    password_hash: hash.trim().into(),
-                }),
-                Err(error) => self.secret_missing(&place, &error.to_string()),
+        for (at, user) in file.users.iter().enumerate() {
+            let password_hash = user.password_hash.as_ref().map(|it| self.password_hash(at, it));
+            let certificate = user.certificate.as_ref().map(|it| self.user_certificate(at, it));
+            if password_hash.is_none() && certificate.is_none() {
+                let place = self.place("user", at, "name");
+                let message = "a user without a password and without a certificate";
+                let lacks = Diagnostic::error(Mistake::MissingKey, &place, message);
+                self.out.push(lacks.remedy("add `password_hash` or `certificate`"));
             }
+            // What is there and cannot be used was told, and a user without it would be another.
+            if password_hash == Some(None) || certificate == Some(None) {
+                continue;
+            }
+            plans.push(UserPlan {
+                name: user.name.as_str().into(),
+                role: user.role,
+                password_hash: password_hash.flatten(),
+                certificate: certificate.flatten(),
+            });
         }
         plans
+    }
+
+    fn password_hash(&mut self, at: usize, named: &SecretRef) -> Option<Arc<str>> {
+        let mut reference = named.clone();
+        self.relative_to_folder(&mut reference);
+        let place = self.place("user", at, "password_hash");
+        match secret::read(&reference) {
+            Ok(hash) if !hash.starts_with("$argon2id$") => {
+                let message = format!("what {} holds is no Argon2id hash", named.0);
+                let wrong = Diagnostic::error(Mistake::InvalidValue, &place, message);
+                self.out.push(wrong.remedy("make one with `resonance user hash`"));
+                None
+            }
+            Ok(hash) => Some(hash.trim().into()),
+            Err(error) => {
+                self.secret_missing(&place, &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn user_certificate(&mut self, at: usize, file: &Path) -> Option<Arc<[u8]>> {
+        let path = self.folder_of(file);
+        let found = std::fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
+            Certificate::from_file(&bytes).ok_or_else(|| "it is no certificate".into())
+        });
+        match found {
+            Ok(certificate) => Some(certificate.der().into()),
+            Err(problem) => {
+                let place = self.place("user", at, "certificate");
+                let message = format!("{}: {problem}", path.display());
+                let wrong = Diagnostic::error(Mistake::MissingFile, &place, message);
+                self.out.push(wrong.remedy("name a file with the user's certificate, DER or PEM"));
+                None
+            }
+        }
     }
 
     pub(super) fn servers(&self) -> ServersPlan {

@@ -194,7 +194,8 @@ fn context(
     let user = |name: &str, role, password: &str| UserPlan {
         name: name.into(),
         role,
-        password_hash: hash_password(password.as_bytes()).unwrap().into(),
+        password_hash: Some(hash_password(password.as_bytes()).unwrap().into()),
+        certificate: None,
     };
     let users = [
         user("vera", Role::View, "see"),

@@ -77,3 +77,26 @@ async fn clients_of_a_trusted_authority_are_served_and_rogues_are_not() {
 
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_is_known_by_a_certificate() {
+    let test = "a_user_is_known_by_a_certificate";
+    let Some(made) = Material::make(test, CLIENT_URI, "127.0.0.1") else { return };
+    let bytes = |name: &str| std::fs::read(made.path(name, "der")).unwrap();
+    let Some(site) = Site::start_with(test, false, Some(bytes("below"))).await else { return };
+    let Item::Certificate(application) = item(&made.path("self_signed", "der")) else { panic!() };
+    Folder::at(site.folder.path().join("pki")).trust(&application).unwrap();
+    let as_user = |name: &str| {
+        let (cert, key) = (made.path("self_signed", "der"), made.path("self_signed", "pem"));
+        let (user, secret) = (made.path(name, "der"), made.path(name, "pem"));
+        let options = ["--policy", "Basic256Sha256", "--cert", &cert, "--key", &key];
+        let more = ["--uri", CLIENT_URI, "--user-cert", &user, "--user-key", &secret];
+        let options: Vec<String> = options.into_iter().chain(more).map(str::to_owned).collect();
+        site.connects(&options)
+    };
+    eventually("anna is let in", || as_user("below")["connected"] == true).await;
+    assert_eq!(as_user("good")["refused"], "BadUserAccessDenied", "somebody else's certificate");
+    assert_eq!(as_user("self_signed")["refused"], "BadUserAccessDenied", "the application's own");
+    assert!(site.has_event(Code::AccessFailed, ""), "it is told");
+    site.stop().await;
+}

@@ -5,6 +5,8 @@ use resonance_plant::{Code, DataType, Status, Value};
 use resonance_simulate::cnc::{CncMachine, CncOptions};
 use resonance_simulate::machine::Endpoint;
 
+use crate::certificates::Material;
+
 use super::harness::{Machine, Running, config, points};
 
 const LOAD: &[(&str, DataType)] = &[("Load", DataType::Float64)];
@@ -139,5 +141,45 @@ async fn every_policy_and_mode_of_a_foreign_machine_is_spoken_weak_ones_if_allow
     let pki = tempfile::tempdir().unwrap();
     for (policy, mode) in pairs {
         reads(&machine.url(), pki.path(), policy.0, mode.0, "Load").await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_known_to_the_machine_by_a_certificate() {
+    let test = "a_user_is_known_to_the_machine_by_a_certificate";
+    let Some(made) = Material::make(test, "urn:peers:user", "127.0.0.1") else { return };
+    let known = made.path("good", "der");
+    let options = ["--encrypted", "--user-certificate", &known];
+    let Some(machine) = Machine::start(test, &["Load:Double:1.5"], &options) else { return };
+    let pki = tempfile::tempdir().unwrap();
+    let of = |certificate: &str, key: &str| {
+        let settings = format!(
+            "security_policy = 'basic256sha256'\ntrust_any_certificate = true\npki = '{}'\n\
+             user_certificate = '{certificate}'\nuser_key = 'file:{key}'",
+            pki.path().display()
+        );
+        Running::start(config(&machine.url(), &settings), points(LOAD))
+    };
+    let mut source = of(&known, &made.path("good", "pem"));
+    source.session(SessionState::Alive).await;
+    source.value(0, Value::Float(1.5)).await;
+    source.stop();
+    for (certificate, key, part) in [
+        // Another user, and one who has the certificate and not its key.
+        (made.path("soon", "der"), made.path("soon", "pem"), "user_certificate and user_key"),
+        (known.clone(), made.path("soon", "pem"), "BadIdentityTokenInvalid"),
+        (known.clone(), known.clone(), "user_key"),
+        (made.path("good", "pem"), known.clone(), "is no certificate"),
+        ("/nowhere.der".into(), known.clone(), "/nowhere.der"),
+    ] {
+        let mut source = of(&certificate, &key);
+        let told = source
+            .until(part, |this| {
+                let events = this.events.recent(100);
+                events.into_iter().find(|event| event.code == Code::SourceRefused)
+            })
+            .await;
+        assert!(told.message.contains(part), "{part}: {}", told.message);
+        source.stop();
     }
 }
