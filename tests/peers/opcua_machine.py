@@ -8,8 +8,9 @@ with one JSON line. Ends when stdin ends.
    "server_time": likewise}
   {"op": "ramp", "node": "Count", "count": 1000, "every_ms": 1}   counts up, in the background
   {"op": "forget_sent"}      has no message to repeat, though it says so
+  {"op": "forget_subscriptions"}        as after a long outage
   {"op": "delete", "node": "Load"}      {"op": "add", "node": "Load", "type": "Double", "value": 0.0,
-                                          "range": [0, 100]}
+                                          "range": [0, 100], "history": true}
 """
 
 import argparse
@@ -126,10 +127,12 @@ class Machine:
     def node_id(self, name):
         return ua.NodeId(name, self.namespace)
 
-    async def add(self, node, type="Double", value=0.0, range=None, **_):
+    async def add(self, node, type="Double", value=0.0, range=None, history=False, **_):
         variable = await self.server.nodes.objects.add_variable(
             self.node_id(node), f"{self.namespace}:{node}", variant(type, value),
             datatype=ua.NodeId(ua.ObjectIds.BaseDataType) if type == "Variant" else None)
+        if history:
+            await self.server.historize_node_data_change(variable, period=None)
         if range:
             await variable.add_property(0, "EURange", ua.Range(Low=range[0], High=range[1]))
 
@@ -143,13 +146,23 @@ class Machine:
             ServerTimestamp=time_of(server_time))
         await self.server.write_attribute_value(self.node_id(node), data)
 
-    async def ramp(self, node, count, every_ms=0, **_):
+    async def ramp(self, node, count, every_ms=0, awaited=False, **_):
         async def count_up():
             for number in range(count):
                 await self.set(node, "Int64", number)
                 if every_ms:
                     await asyncio.sleep(every_ms / 1000)
-        self.tasks.append(asyncio.create_task(count_up()))
+        counting = asyncio.create_task(count_up())
+        if awaited:
+            await counting
+        self.tasks.append(counting)
+
+    async def forget_subscriptions(self, **_):
+        iserver = self.server.iserver
+        own = iserver.history_manager._sub
+        gone = [number for number in iserver.subscription_service.subscriptions
+                if own is None or number != own.subscription_id]
+        await iserver.subscription_service.delete_subscriptions(gone)
 
     async def forget_sent(self, **_):
         InternalSubscription.republish = lambda *_: ua.NotificationMessage()
@@ -174,6 +187,7 @@ async def main():
     parser.add_argument("--encrypted", action="store_true")
     parser.add_argument("--certificate", metavar="FILE.der", help="instead of one of its own making")
     parser.add_argument("--key", metavar="FILE.pem")
+    parser.add_argument("--history-page", type=int, help="values of history in one answer")
     parser.add_argument("--policy", action="append", metavar="Basic256Sha256_SignAndEncrypt")
     parser.add_argument("--running-for", type=float, default=0, metavar="SECONDS",
                         help="how long ago it says that it started")
@@ -208,6 +222,9 @@ async def main():
     started = server.get_node(ua.ObjectIds.Server_ServerStatus_StartTime)
     running_for = datetime.timedelta(seconds=options.running_for)
     await started.write_value(await started.read_value() - running_for)
+    if options.history_page:
+        storage = server.iserver.history_manager.storage
+        storage.max_history_data_response_size = options.history_page
     port = server.bserver._server.sockets[0].getsockname()[1]
     print(json.dumps({"port": port, "namespace": namespace}), flush=True)
 

@@ -83,6 +83,8 @@ pub struct SourceCounters {
     pub connection: ConnectionCell,
     /// Observations handed to the hub.
     pub observations: Counter,
+    /// Observations that were read from the machine's history after an outage.
+    pub backfilled: Counter,
     /// Gaps reported to the hub.
     pub gaps: Counter,
     /// Sequence numbers missing in notifications, after every repair.
@@ -169,6 +171,8 @@ pub struct SourceStatus {
     pub observations: u64,
     /// Gaps reported.
     pub gaps: u64,
+    /// Observations read from the machine's history after an outage.
+    pub backfilled: u64,
     /// Sequence numbers missing.
     pub sequence_gaps: u64,
     /// Values with the Overflow bit.

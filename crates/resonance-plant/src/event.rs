@@ -145,6 +145,7 @@ codes! {
     PointUnfiltered = "point.unfiltered", Warning, "the machine does not filter a point as its deadband asks; every change is read", "write the deadband in the unit instead of percent, or take it away";
     PointTimeImplausible = "point.time_implausible", Warning, "a source time is absent, or far in the future or the past; the receive time stands in", "check the machine's clock, or set time = \"server\" or \"receive\" for the source";
     DataGap = "data.gap", Warning, "observations were lost", "see the reason; a slower sampling or a longer queue helps against overload";
+    DataRecovered = "data.recovered", Info, "observations of an outage were read from the machine's history", "";
     ModelLoaded = "model.loaded", Info, "a model reproduced its golden vectors and serves", "";
     ModelUnsigned = "model.unsigned", Warning, "a model package carries no signature; only its digests were checked", "sign the package, or accept it knowingly with unsigned = \"warn\"";
     ModelRefused = "model.refused", Error, "a model package was refused", "see the reason; `resonance model inspect` explains a package";

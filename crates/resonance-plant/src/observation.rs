@@ -38,6 +38,8 @@ pub struct Block {
     pub side: Vec<(u16, Value)>,
     /// When the block's data was received.
     pub receive_time: Timestamp,
+    /// Its rows are from a machine's history, read after an outage: late, and no news.
+    pub backfilled: bool,
     /// Counts the blocks of one source from zero; a jump is a loss between source and hub.
     pub sequence: u64,
 }
@@ -53,6 +55,7 @@ impl Block {
             kind: Vec::with_capacity(BLOCK_CAPACITY),
             side: Vec::new(),
             receive_time: Timestamp::EPOCH,
+            backfilled: false,
             sequence: 0,
         }
     }
@@ -80,6 +83,7 @@ impl Block {
         self.status.clear();
         self.kind.clear();
         self.side.clear();
+        self.backfilled = false;
     }
 
     /// Adds a row with a column value. Does nothing and returns false if the block is full.

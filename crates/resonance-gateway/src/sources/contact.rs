@@ -9,6 +9,7 @@ use resonance_plant::{Code, Event, Timestamp, Value};
 use super::Link;
 use super::failure::Failure;
 use super::limiter::Limiter;
+use super::opcua::history::Recovery;
 use super::outage::Outage;
 use super::outlet::Outlet;
 use crate::hub::ingest::{BlockSender, Gap, GapReason, SessionState};
@@ -36,6 +37,8 @@ pub(super) struct Contact {
     resumed: bool,
     /// The offset of the machine's clock when it was last heard, microseconds.
     heard_offset_us: i64,
+    /// What of the outage that is open was had from the machine's history.
+    recovery: Option<Recovery>,
 }
 
 impl Contact {
@@ -51,6 +54,7 @@ impl Contact {
             clock_off: false,
             resumed: false,
             heard_offset_us: 0,
+            recovery: None,
         }
     }
 
@@ -64,6 +68,7 @@ impl Contact {
         let now = self.link.clock.now();
         self.link.counters.last_message.set(now.nanos());
         if self.resumed {
+            self.recovery = None;
             self.outage.forget();
         }
         let missing = self.outage.heard(now);
@@ -77,7 +82,12 @@ impl Contact {
             let [before, after] = [offset_before_us, offset_us].map(|us| shifted(missing.from, us));
             let (from, to) = (before.min(after), shifted(missing.to, offset_us));
             let gap = Gap { points: Arc::from([]), from, to, reason: missing.reason };
-            outlet.gap(gap, out);
+            match self.recovery.take() {
+                Some(recovery) if recovery.values > 0 || recovery.whole > 0 => {
+                    self.recovered(&recovery, gap, outlet, out);
+                }
+                _ => outlet.gap(gap, out),
+            }
         }
         let resumed = std::mem::take(&mut self.resumed);
         say(if resumed { SessionState::Resumed } else { SessionState::Alive }, out).await;
@@ -92,6 +102,44 @@ impl Contact {
         let points = self.link.points.len();
         self.tell(Code::SourceConnected, format!("{} delivers {points} points{again}", self.url));
         now
+    }
+
+    /// An outage that is open began then, by our clock.
+    pub(super) fn away_since(&self) -> Option<Timestamp> {
+        self.outage.since()
+    }
+
+    /// What of the outage that is open was had from the machine's history.
+    pub(super) fn had(&mut self, recovery: Recovery) {
+        self.recovery = Some(recovery);
+    }
+
+    /// Tells what was read from history, and of the gap only what that left.
+    fn recovered(&mut self, had: &Recovery, gap: Gap, outlet: &mut Outlet, out: &mut BlockSender) {
+        let (from, to) = (had.oldest.unwrap_or(gap.from), gap.to);
+        if had.oldest.is_some() {
+            outlet.gap(Gap { to: from, ..gap.clone() }, out);
+        }
+        if !had.without.is_empty() {
+            outlet.gap(Gap { points: had.without.as_slice().into(), from, ..gap.clone() }, out);
+        }
+        if let Some(since) = had.partial_since {
+            let points = had.partial.as_slice().into();
+            outlet.gap(Gap { points, from: since.max(from), ..gap }, out);
+        }
+        let (whole, partial, values) = (had.whole, had.partial.len(), had.values);
+        let text = format!(
+            "{values} values of {whole} points, from {from} to {to}, were read from the machine's \
+             history{}",
+            if partial > 0 { format!("; {partial} more points in part") } else { String::new() },
+        );
+        let event = self
+            .event(Code::DataRecovered, text)
+            .with("points", Value::Uint(whole as u64))
+            .with("values", Value::Uint(values))
+            .with("from", Value::Time(from))
+            .with("to", Value::Time(to));
+        self.link.events.record(event);
     }
 
     /// There is no contact, or none any more. Returns whether there was one that delivered.

@@ -42,6 +42,11 @@ impl Outage {
         }
     }
 
+    /// Since when the outage lasts that is open.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.open.map(|(from, _)| from)
+    }
+
     /// There was no outage after all: the machine kept everything that it had to say.
     pub(super) fn forget(&mut self) {
         self.open = None;

@@ -34,6 +34,8 @@ pub(super) struct Outlet {
     received: Timestamp,
     /// The latest time that is plausible for it.
     future: Timestamp,
+    /// Rows are from the machine's history.
+    is_past: bool,
 }
 
 /// One observation, before it is a row.
@@ -61,6 +63,7 @@ impl Outlet {
             limiter: Limiter::default(),
             received: Timestamp::EPOCH,
             future: Timestamp::EPOCH,
+            is_past: false,
         }
     }
 
@@ -242,10 +245,17 @@ impl Outlet {
         }
     }
 
+    /// From now on rows are from a machine's history, or no longer.
+    pub(super) fn of_history(&mut self, is_past: bool, out: &mut BlockSender) {
+        self.flush(out);
+        self.is_past = is_past;
+    }
+
     /// Sends the rows that were added.
     pub(super) fn flush(&mut self, out: &mut BlockSender) {
         if let Some(mut block) = self.block.take() {
             block.receive_time = self.received;
+            block.backfilled = self.is_past;
             self.link.counters.observations.add(block.len() as u64);
             out.send(block);
         }

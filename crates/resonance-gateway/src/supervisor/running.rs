@@ -276,6 +276,7 @@ impl SourceFace {
             points: self.points,
             observations: counters.observations.value(),
             gaps: counters.gaps.value(),
+            backfilled: counters.backfilled.value(),
             sequence_gaps: counters.sequence_gaps.value(),
             overflows: counters.overflows.value(),
             refused: counters.refused.value(),

@@ -71,6 +71,7 @@ const SOURCES: &[Metric<SourceStatus>] = &[
     counter("source_sequence_gaps", "Notifications lost after every repair", |s| s.sequence_gaps),
     counter("source_overflows", "Values with the Overflow bit", |s| s.overflows),
     counter("source_refused", "Values refused for their type", |s| s.refused),
+    counter("source_backfilled", "Observations read from history", |s| s.backfilled),
     counter("source_unfiltered", "Points not filtered as their deadband asks", |s| s.unfiltered),
     counter("source_times_replaced", "Source times absent or implausible", |s| s.times_replaced),
     counter("source_reconnects", "Times the machine was connected anew", |s| s.reconnects),

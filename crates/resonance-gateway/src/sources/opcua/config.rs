@@ -62,6 +62,13 @@ pub struct OpcUaConfig {
     /// Monitored items in one subscription.
     #[serde(default = "defaults::items_per_subscription")]
     pub items_per_subscription: u32,
+    /// How far back a machine's history is read after an outage, where it has one, seconds; 0: not
+    /// at all. Only with `time = "source"`.
+    #[serde(default = "defaults::backfill_s_max")]
+    pub backfill_s_max: u32,
+    /// Values read from a machine's history after one outage.
+    #[serde(default = "defaults::backfill_values_max")]
+    pub backfill_values_max: u32,
     /// Without any message for this long, the session is given up and made anew, milliseconds.
     #[serde(default = "defaults::silence_ms_max")]
     pub silence_ms_max: u32,
@@ -138,6 +145,12 @@ mod defaults {
     }
     pub(super) fn items_per_subscription() -> u32 {
         10_000
+    }
+    pub(super) fn backfill_s_max() -> u32 {
+        3_600
+    }
+    pub(super) fn backfill_values_max() -> u32 {
+        1_000_000
     }
     pub(super) fn silence_ms_max() -> u32 {
         15_000

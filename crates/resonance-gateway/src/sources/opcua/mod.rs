@@ -8,6 +8,7 @@ mod checkup;
 pub mod config;
 mod connect;
 mod failure;
+pub(in crate::sources) mod history;
 mod pki;
 mod publish;
 mod requests;

@@ -12,9 +12,11 @@ use opcua::types::{
     AttributeId, BrowseDescription, BrowseNextRequest, BrowseRequest, BrowseResult, ByteString,
     CloseSessionRequest, CreateMonitoredItemsRequest, CreateSubscriptionRequest,
     CreateSubscriptionResponse, DataValue, DateTime, DeleteMonitoredItemsRequest, DiagnosticBits,
-    Error, MonitoredItemCreateRequest, MonitoredItemCreateResult, NodeId, NotificationMessage,
-    PublishRequest, PublishResponse, ReadRequest, ReadValueId, RepublishRequest, RequestHeader,
-    ResponseHeader, StatusCode, SubscriptionAcknowledgement, TimestampsToReturn, ViewDescription,
+    Error, ExtensionObject, HistoryReadRequest, HistoryReadResult, HistoryReadValueId,
+    MonitoredItemCreateRequest, MonitoredItemCreateResult, NodeId, NotificationMessage,
+    PublishRequest, PublishResponse, ReadRawModifiedDetails, ReadRequest, ReadValueId,
+    RepublishRequest, RequestHeader, ResponseHeader, StatusCode, SubscriptionAcknowledgement,
+    TimestampsToReturn, ViewDescription,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -228,6 +230,25 @@ impl Live {
             nodes_to_read: Some(nodes.collect()),
         };
         counted(expect!(self.call(request).await?, Read).results, wanted)
+    }
+
+    /// Reads raw history, or releases the pages that were not read; one result a node.
+    pub(super) async fn history(
+        &self,
+        details: ReadRawModifiedDetails,
+        nodes: Vec<HistoryReadValueId>,
+        releases: bool,
+    ) -> Result<Vec<HistoryReadResult>, Error> {
+        let wanted = nodes.len();
+        let request = HistoryReadRequest {
+            request_header: self.header(self.timeout),
+            history_read_details: ExtensionObject::from_message(details),
+            timestamps_to_return: TimestampsToReturn::Source,
+            release_continuation_points: releases,
+            nodes_to_read: Some(nodes),
+        };
+        let results = expect!(self.call(request).await?, HistoryRead).results;
+        if releases { Ok(results.unwrap_or_default()) } else { counted(results, wanted) }
     }
 
     /// Follows references; one result a node (OPC 10000-4, 5.9.2).

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::OpcUaConfig;
 use super::checkup::{ServerTimes, server_times};
-use super::config::{SecurityMode, SecurityPolicy};
+use super::config::{SecurityMode, SecurityPolicy, TimeFrom};
 use super::connect::{NotResumed, SESSION_KEPT, Session, connect, resume};
 use super::failure::Failure;
+use super::history::recover;
 use super::publish::receive;
 use super::requests::Live;
 use super::rounds::Rounds;
@@ -24,7 +25,7 @@ use super::unpack::Unpacker;
 use crate::expiry::Expiry;
 use crate::hub::ingest::BlockSender;
 use crate::sources::backoff::{Backoff, STEADY, random};
-use crate::sources::contact::Contact;
+use crate::sources::contact::{Contact, shifted};
 use crate::sources::{Deadband, Link, Source, SourceError, Stop, told};
 use crate::status::Connection;
 
@@ -214,7 +215,10 @@ impl Reader {
         let mut layout = match kept.layout.take() {
             Some(layout) => layout,
             None => match self.subscribed(live, out).await {
-                Ok(layout) => layout,
+                Ok(layout) => {
+                    self.recover(live, &layout, out).await;
+                    layout
+                }
                 Err(failure) => return failure,
             },
         };
@@ -260,6 +264,21 @@ impl Reader {
             }
         }
         Ok(layout)
+    }
+
+    /// Reads what was missed from the machine's history, where it has one.
+    async fn recover(&mut self, live: &Live, layout: &Layout, out: &mut BlockSender) {
+        let Some(from) = self.contact.away_since().filter(|_| self.config.backfill_s_max > 0)
+        else {
+            return;
+        };
+        if self.config.time != TimeFrom::Source {
+            return;
+        }
+        let offset_us = self.unpacker.outlet.clock_offset_us();
+        let away = (shifted(from, offset_us), shifted(self.link.clock.now(), offset_us));
+        let had = recover(live, &self.config, layout, &mut self.unpacker, away, out).await;
+        self.contact.had(had);
     }
 
     /// The machine sent a message: an outage, if there was one, is over.

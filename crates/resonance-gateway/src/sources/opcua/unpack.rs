@@ -2,6 +2,7 @@
 //! arrays excepted).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opcua::types::{DataValue, MonitoredItemNotification, Variant};
 use resonance_opcua::value::{Admitted, Refused, admit, status_from_ua, timestamp_from_ua};
@@ -11,6 +12,10 @@ use super::config::TimeFrom;
 use crate::hub::ingest::{BlockSender, Gap, GapReason};
 use crate::sources::Link;
 use crate::sources::outlet::{Outlet, Row, with_info};
+
+/// How long after history was read the machine may repeat what was in it: its first messages are
+/// the values that stand.
+const REPEATS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Fills blocks and sends them when they are full or the message ends.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(super) struct Unpacker {
     overflowed: Vec<PointIndex>,
     overflow_from: Timestamp,
     overflow_to: Timestamp,
+    /// While the session is new, what the machine says first may have been in its history already.
+    repeats_until: Timestamp,
 }
 
 impl Unpacker {
@@ -34,7 +41,46 @@ impl Unpacker {
             overflowed: Vec::new(),
             overflow_from: Timestamp::EPOCH,
             overflow_to: Timestamp::EPOCH,
+            repeats_until: Timestamp::EPOCH,
         }
+    }
+
+    /// Whether a point was ever observed.
+    pub(super) fn was_observed(&self, index: usize) -> bool {
+        self.last.get(index).is_some_and(|last| *last != Timestamp::EPOCH)
+    }
+
+    /// Takes values of a point from the machine's history, oldest first; those that it has already
+    /// are left out. Returns how many it took.
+    pub(super) async fn recovered(
+        &mut self,
+        index: usize,
+        values: &[DataValue],
+        out: &mut BlockSender,
+    ) -> u64 {
+        let Some(point) = self.outlet.link.points.get(index) else { return 0 };
+        let (point, declared) = (point.point, point.data_type);
+        let received = self.outlet.link.clock.now();
+        self.repeats_until = received.plus(REPEATS_WITHIN);
+        self.outlet.begin(received);
+        self.outlet.of_history(true, out);
+        let mut taken = 0;
+        for data in values {
+            let at = data.source_timestamp.as_ref().and_then(timestamp_from_ua);
+            let Some(at) = at.filter(|at| self.last.get(index).is_some_and(|last| at > last))
+            else {
+                continue;
+            };
+            let row = self.row(index, declared, data);
+            if let Some(last) = self.last.get_mut(index) {
+                *last = at;
+            }
+            self.outlet.push(point, row, at, out).await;
+            taken += 1;
+        }
+        self.outlet.of_history(false, out);
+        self.outlet.link.counters.backfilled.add(taken);
+        taken
     }
 
     /// Takes the values of one message. Waits while the hub has no block to spare.
@@ -56,6 +102,10 @@ impl Unpacker {
             let Some(point) = self.outlet.link.points.get(index) else { continue };
             let (point, declared) = (point.point, point.data_type);
             let at = self.time_of(index, &item.value, received);
+            if received < self.repeats_until && self.last.get(index).is_some_and(|last| at <= *last)
+            {
+                continue;
+            }
             let row = self.row(index, declared, &item.value);
             if row.status.has_overflow() {
                 self.overflow(index, point, at);

@@ -245,6 +245,7 @@ fn source() -> SourceStatus {
         points: 3,
         observations: 1 << 53,
         gaps: 2,
+        backfilled: 0,
         sequence_gaps: 0,
         overflows: 0,
         refused: 0,

@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// What a source said, in order.
 #[derive(Clone, Debug)]
 pub enum Said {
-    Observed { point: usize, value: Value, time: Timestamp, status: Status },
+    Observed { point: usize, value: Value, time: Timestamp, status: Status, backfilled: bool },
     Missing(Gap),
     Session(SessionState),
 }
@@ -119,6 +119,7 @@ impl Running {
                             value: block.exact(row),
                             time: Timestamp::from_nanos(block.source_time[row]),
                             status: Status(block.status[row]),
+                            backfilled: block.backfilled,
                         });
                     }
                     self.receiver.give_back(block);

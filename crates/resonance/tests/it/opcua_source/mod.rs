@@ -2,6 +2,7 @@
 
 mod faults;
 pub mod harness;
+mod history;
 mod losses;
 mod resume;
 pub mod scale;
