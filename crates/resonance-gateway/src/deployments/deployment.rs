@@ -338,6 +338,7 @@ impl Deployment {
             to,
             ended,
             worst,
+            backfilled: hub.is_backfilled(end.point, to),
             received,
             gathered: received,
         })

@@ -348,6 +348,7 @@ impl Fleet {
             // No measured offset is so good that a window may end after now.
             valid_until: ticket.ended.min(now).plus(deployment.frame.valid_for),
             worst: ticket.worst,
+            backfilled: ticket.backfilled,
             received: ticket.received,
             now,
             inference_us: batch.inference_us,
@@ -451,6 +452,7 @@ impl Fleet {
             to: last.window.to,
             valid_until: last.valid_until,
             worst: status,
+            backfilled: false,
             received: now,
             now,
             inference_us: 0,
@@ -503,6 +505,7 @@ impl Fleet {
             to: present.max(last.window.to),
             valid_until: now.plus(deployment.frame.valid_for),
             worst: status,
+            backfilled: false,
             received: now,
             now,
             inference_us: 0,

@@ -36,6 +36,8 @@ pub struct Ticket {
     pub ended: Timestamp,
     /// The worst status among the samples.
     pub worst: Status,
+    /// Whether it ends with what was read from a history after an outage.
+    pub backfilled: bool,
     /// When the observation that triggered it was received.
     pub received: Timestamp,
     /// When the row was gathered.

@@ -132,6 +132,8 @@ pub struct Facts {
     pub valid_until: Timestamp,
     /// The worst status among the samples.
     pub worst: Status,
+    /// Whether it is about the time of an outage, read from a history afterwards.
+    pub backfilled: bool,
     /// When the trigger was received.
     pub received: Timestamp,
     /// Now.
@@ -179,6 +181,6 @@ pub fn record(
             budget_us: frame.budget_us,
         },
         status,
-        backfilled: false,
+        backfilled: facts.backfilled,
     }
 }

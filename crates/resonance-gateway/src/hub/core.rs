@@ -62,6 +62,8 @@ pub struct Inlet {
     offset: Option<Arc<SourceCounters>>,
     /// Its source is about to stop, and its machine is lost once it has.
     is_leaving: bool,
+    /// The newest source time that was read from a history after an outage.
+    backfilled_until: Timestamp,
 }
 
 impl Inlet {
@@ -73,7 +75,16 @@ impl Inlet {
     ) -> Self {
         let marked = Vec::with_capacity(points.len());
         let session = SessionState::Lost;
-        Self { receiver, points, renumbered: None, session, marked, offset, is_leaving: false }
+        Self {
+            receiver,
+            points,
+            renumbered: None,
+            session,
+            marked,
+            offset,
+            is_leaving: false,
+            backfilled_until: Timestamp::from_nanos(i64::MIN),
+        }
     }
 
     /// Whether the source stopped, all that it sent was taken, and its machine still counts as there.
@@ -298,6 +309,12 @@ impl Hub {
         Timestamp::from_nanos(source_time.nanos().saturating_sub(self.offset_ns(point)))
     }
 
+    /// Whether what a point's machine observed until then was read from a history, after an outage.
+    pub fn is_backfilled(&self, point: PointIndex, until: Timestamp) -> bool {
+        let clock = self.clock_of.get(point.0 as usize).copied().unwrap_or(NONE);
+        self.inlets.get(clock as usize).is_some_and(|inlet| until <= inlet.backfilled_until)
+    }
+
     /// Marks a result that has turned stale, unless it is bad anyway.
     pub fn expire(&mut self, point: PointIndex) {
         if self.values.slot(point).is_some_and(|slot| !slot.status.is_bad()) {
@@ -352,6 +369,12 @@ impl Hub {
     }
 
     fn take_block(&mut self, at: usize, block: &Block) {
+        if block.backfilled
+            && let Some(inlet) = self.inlets.get_mut(at)
+        {
+            let newest = block.source_time.iter().copied().max().map(Timestamp::from_nanos);
+            inlet.backfilled_until = inlet.backfilled_until.max(newest.unwrap_or(Timestamp::EPOCH));
+        }
         let renumbered = self.inlets.get(at).and_then(|inlet| inlet.renumbered.clone());
         if let Some(recorder) = &self.recorder {
             recorder.observations(block, renumbered.as_deref());

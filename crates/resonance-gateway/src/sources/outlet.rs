@@ -251,6 +251,11 @@ impl Outlet {
         self.is_past = is_past;
     }
 
+    /// Whether rows are from a machine's history.
+    pub(super) fn is_of_history(&self) -> bool {
+        self.is_past
+    }
+
     /// Sends the rows that were added.
     pub(super) fn flush(&mut self, out: &mut BlockSender) {
         if let Some(mut block) = self.block.take() {

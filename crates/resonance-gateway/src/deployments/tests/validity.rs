@@ -3,6 +3,24 @@
 use super::*;
 
 #[test]
+fn what_is_read_from_a_history_gives_results_that_say_so() {
+    let mut bench = Bench::new(1, |_, _| {});
+    bench.warm_up(200);
+    assert!(!bench.last().backfilled);
+    bench.clock.set(ms(1_000));
+    let mut block = bench.sender.take().unwrap();
+    (block.receive_time, block.backfilled) = (ms(1_000), true);
+    block.push(POWER, ValueKind::Float, 2.0, ms(300), Status::GOOD);
+    bench.sender.send(block);
+    bench.settle();
+    let past = bench.last();
+    assert_eq!((past.source_time, past.backfilled), (ms(300), true));
+    bench.power(1_100, 2.0);
+    let now = bench.last();
+    assert_eq!((now.source_time, now.backfilled), (ms(1_100), false));
+}
+
+#[test]
 fn a_record_stands_alone_and_its_identity_is_that_of_role_machine_and_component() {
     let mut bench = Bench::new(1, |_, _| {});
     bench.warm_up(200);

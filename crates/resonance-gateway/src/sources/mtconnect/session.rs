@@ -87,6 +87,8 @@ struct Reader {
     limits: Limits,
     /// When the last document came that left nothing out, by our clock.
     complete: Option<Timestamp>,
+    /// The stream was resumed then, by the agent's clock: what it observed before, nobody heard.
+    resumed_at: Option<Timestamp>,
     /// Observations that are missing until the state is read anew, and why.
     missed: Option<(Timestamp, GapReason)>,
 }
@@ -112,6 +114,7 @@ impl Reader {
             backoff: Backoff::new(Duration::from_millis(config.backoff_ms_max.max(1).into())),
             limits: limits(&config),
             complete: None,
+            resumed_at: None,
             missed: None,
             config,
             agent,
@@ -147,6 +150,8 @@ impl Reader {
         }
         let resumed = self.sequence.resume(header.instance_id);
         self.contact.goes_on(resumed.is_some());
+        let now = self.outlet.link.clock.now();
+        self.resumed_at = resumed.map(|_| shifted(now, self.outlet.clock_offset_us()));
         let mut from = match resumed {
             Some(next) => next,
             None => self.current(out).await?,
@@ -361,6 +366,11 @@ impl Reader {
             if counting.is_some_and(|counting| !counting.is_new(observation.sequence)) {
                 continue;
             }
+            let before = |moment: Timestamp| observation.time.is_some_and(|time| time < moment);
+            let is_past = counting.is_some() && self.resumed_at.is_some_and(before);
+            if is_past != self.outlet.is_of_history() {
+                self.outlet.of_history(is_past, out);
+            }
             let is_complete = counting.is_none() || !observation.reset.is_empty();
             let is_set = counting.is_none() && matches!(observation.reading, Reading::Condition(_));
             for target in self.layout.targets(&observation.data_item_id) {
@@ -379,6 +389,7 @@ impl Reader {
                     let latest = conditions_at.get(&index).map_or(at, |(.., other)| at.max(*other));
                     conditions_at.insert(index, (point, row, latest));
                 } else {
+                    self.outlet.link.counters.backfilled.add(u64::from(is_past));
                     self.outlet.push(point, row, at, out).await;
                 }
             }
@@ -386,7 +397,7 @@ impl Reader {
         for (point, row, at) in conditions_at.into_values() {
             self.outlet.push(point, row, at, out).await;
         }
-        self.outlet.flush(out);
+        self.outlet.of_history(false, out);
         Ok(())
     }
 

@@ -147,6 +147,7 @@ async fn a_stream_that_was_cut_goes_on_where_it_was() {
     assert!(values == expected, "each once and in order: {} values", values.len());
     assert_eq!(source.counters.gaps.value(), 0);
     assert_eq!(source.counters.reconnects.value(), 3);
+    assert!(source.counters.backfilled.value() > 0, "what nobody heard is marked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
