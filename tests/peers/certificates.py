@@ -93,6 +93,6 @@ Identity("for_mail", ca, uses=[ExtendedKeyUsageOID.EMAIL_PROTECTION]).write("for
 impostor = Identity("Plant authority", is_ca=True)
 Identity("impostor", impostor).write("impostor")
 ca.revokes("ca", revoked)
-ca.revokes("ca_later", revoked, good)
+ca.revokes("ca_later", revoked, good, days=(0, 30))
 ca.revokes("ca_stale", revoked, days=(-30, -1))
 between.revokes("between")

@@ -87,6 +87,12 @@ impl Outlet {
         self.received
     }
 
+    /// Whether a machine can have observed something then.
+    #[inline]
+    pub(super) fn is_plausible(&self, time: Timestamp) -> bool {
+        (PAST_MIN..=self.future).contains(&time)
+    }
+
     /// The time an observation carries: as sent, where that is plausible, else that of receipt.
     /// `shown` is how the machine wrote a time that is none.
     #[inline]
@@ -97,7 +103,7 @@ impl Outlet {
         shown: impl FnOnce() -> Option<String>,
     ) -> Timestamp {
         match time {
-            Some(time) if time >= PAST_MIN && time <= self.future => time,
+            Some(time) if self.is_plausible(time) => time,
             _ => {
                 self.link.counters.times_replaced.add(1);
                 let shown = time.map(|time| time.to_string()).or_else(shown);

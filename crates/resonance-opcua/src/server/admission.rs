@@ -121,6 +121,9 @@ impl Admission {
 
     /// Takes back whom the rules no longer admit, and admits whom they name.
     fn admitted_still(&mut self, list: &TrustList, now: Timestamp) {
+        for (file, problem) in &list.unreadable {
+            tracing::warn!(file = %file.display(), problem, "a file among certificates has no say");
+        }
         for file in crate::trust::files(&self.stack.join("trusted")) {
             let Item::Certificate(it) = crate::trust::read(&file) else { continue };
             if let Err(refusal) = self.judge(list, &it, now) {

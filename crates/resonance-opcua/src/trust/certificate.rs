@@ -5,6 +5,7 @@ use resonance_plant::Timestamp;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
+use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -70,6 +71,15 @@ impl Certificate {
     /// Whether `authority` has the name of its issuer. The signature is another matter.
     pub fn names_as_issuer(&self, authority: &Self) -> bool {
         self.parsed.tbs_certificate.issuer == authority.parsed.tbs_certificate.subject
+    }
+
+    /// Whether a revocation list (DER) under the name of its issuer has its number.
+    pub(super) fn is_named_by(&self, list: &[u8]) -> bool {
+        let own = &self.parsed.tbs_certificate;
+        let Ok(list) = CertificateList::from_der(list) else { return false };
+        let mut named = list.tbs_cert_list.revoked_certificates.iter().flatten();
+        list.tbs_cert_list.issuer == own.issuer
+            && named.any(|revoked| revoked.serial_number == own.serial_number)
     }
 
     /// Whether it may sign others.

@@ -7,11 +7,14 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 use webpki::{BorrowedCertRevocationList, OwnedCertRevocationList};
+use x509_cert::crl::CertificateList;
+use x509_cert::der::Decode;
 
 use super::certificate::Certificate;
 use super::judge::TrustList;
@@ -79,10 +82,18 @@ pub struct Entry {
 
 /// Why a folder did not do as it was told.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {error}; check that it exists and may be written", path.display())]
+#[error("{}: {error}{}", path.display(), hint(error))]
 pub struct FolderError {
     path: PathBuf,
     error: std::io::Error,
+}
+
+/// What to do where the file system refuses.
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::Other => "",
+        _ => "; check that it exists and may be written",
+    }
 }
 
 /// A folder of certificates.
@@ -145,6 +156,8 @@ impl Folder {
                 }
             }
         }
+        // Of several lists of one authority the first that is found counts.
+        list.revoked.sort_by_key(|der| std::cmp::Reverse(issued_at(der)));
         list
     }
 
@@ -161,12 +174,24 @@ impl Folder {
     /// Keeps a certificate among the rejected, and nowhere else.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system says; or that a trusted authority vouches for it, which only a
+    /// revocation list can change.
     pub fn reject(&self, certificate: &Certificate) -> Result<PathBuf, FolderError> {
         let file = self.keep_rejected(certificate)?;
         self.take_away(Place::Trusted, certificate)?;
         self.take_away(Place::Issuers, certificate)?;
-        Ok(file)
+        let authorities = self.trust_list().trusted;
+        match authorities.iter().find(|it| it.is_authority() && certificate.names_as_issuer(it)) {
+            Some(authority) => {
+                let text = format!(
+                    "its authority {} is trusted and vouches for it: add a revocation list of that \
+                     authority that names it",
+                    authority.subject()
+                );
+                Err(FolderError { path: file, error: std::io::Error::other(text) })
+            }
+            None => Ok(file),
+        }
     }
 
     /// Keeps a certificate that was shown and not admitted; the oldest of too many give way.
@@ -194,9 +219,18 @@ impl Folder {
     /// Adds a revocation list (DER); it replaces an earlier one of the same authority.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system says; or that a newer list is there.
     pub fn add_crl(&self, der: &[u8]) -> Result<PathBuf, FolderError> {
         let issuer = crl_issuer(der).unwrap_or_default();
+        for entry in self.entries() {
+            if let Item::Crl(other) = &entry.item
+                && crl_issuer(other).is_some_and(|it| it == issuer)
+                && issued_at(other) > issued_at(der)
+            {
+                let error = std::io::Error::other("this list of the same authority is newer");
+                return Err(FolderError { path: entry.file, error });
+            }
+        }
         let added = self.put(Place::Crls, &format!("{}.crl", hex(&Sha256::digest(der))), der)?;
         for entry in self.entries_of(Place::Crls) {
             if let Item::Crl(other) = &entry.item
@@ -272,6 +306,11 @@ impl Item {
 fn crl_issuer(der: &[u8]) -> Option<Vec<u8>> {
     let list = BorrowedCertRevocationList::from_der(der).ok()?;
     Some(webpki::CertRevocationList::from(list).issuer().to_vec())
+}
+
+/// When a list was issued, since the Unix epoch.
+fn issued_at(der: &[u8]) -> Option<Duration> {
+    Some(CertificateList::from_der(der).ok()?.tbs_cert_list.this_update.to_unix_duration())
 }
 
 fn remove(file: &Path) -> Result<(), FolderError> {

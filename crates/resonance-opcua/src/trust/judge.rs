@@ -147,6 +147,10 @@ impl TrustList {
                 false => Refusal::Untrusted,
             });
         }
+        // Whatever becomes of the path: what a list of its authority names is not trusted.
+        if self.revoked.iter().any(|list| own.is_named_by(list)) {
+            return Err(Refusal::Revoked);
+        }
         let others = shown.get(1..).unwrap_or_default();
         let path = self.path(&own, others, expected, now, exact);
         match path {

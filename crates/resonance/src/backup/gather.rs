@@ -23,11 +23,12 @@ const DEPTH_MAX: usize = 8;
 const OUTSIDE: &str = "outside";
 /// What a folder of certificates has besides, and why it is left out. A certificate without its key
 /// would be of no use; where both are absent, they are made.
-const NOT_TRUST: [(&str, &str); 4] = [
+const NOT_TRUST: [(&str, &str); 5] = [
     ("own", "our own certificate: put it back with its key, or have machines trust a new one"),
     ("private", "our private key"),
     ("rejected", "what machines showed and nobody trusts"),
     ("shown", "what machines showed"),
+    ("admitted", "whom the server let in, which it finds again"),
 ];
 
 /// Why a plant cannot be backed up.

@@ -54,12 +54,13 @@ pub(crate) struct NamedPath {
 }
 
 /// In lists of tables: the list, the keys down to the path, and what it is.
-const IN_LISTS: [(&str, &[&str], PathRole); 10] = [
+const IN_LISTS: [(&str, &[&str], PathRole); 11] = [
     ("deployment", &["model"], PathRole::Package),
     ("deployment", &["fallback", "model"], PathRole::Package),
     ("deployment", &["remote", "ca_file"], PathRole::Certificate),
     ("model", &["folder"], PathRole::Package),
     ("source", &["pki"], PathRole::Trust),
+    ("source", &["user_certificate"], PathRole::Certificate),
     ("source", &["ca_file"], PathRole::Certificate),
     ("source", &["file"], PathRole::Recording),
     ("source", &["folder"], PathRole::Recording),

@@ -239,6 +239,15 @@ fn certificates_are_trusted_and_rejected_by_command() {
     assert!(states().contains(&is("good", "refused")), "the newer list revokes it: {:?}", states());
     assert_eq!(states().iter().filter(|it| **it == list).count(), 1, "it replaced the older");
 
+    // An older list neither takes its place nor stands before it.
+    let older = made.path("ca", "crl");
+    let (code, said) = command(&["add", "--pki", pki, "--file", &older]);
+    assert!(code != 0 && said.contains("newer"), "{said}");
+    std::fs::copy(&older, at.path().join("trusted/a.crl")).unwrap();
+    assert!(states().contains(&is("good", "refused")), "{:?}", states());
+    let (code, said) = command(&["reject", "--pki", pki, "--file", &made.path("soon", "der")]);
+    assert!(code != 0 && said.contains("vouches for it"), "its authority is trusted: {said}");
+
     // What cannot be is said, with what to do.
     let junk = made.path("junk", "der");
     std::fs::write(&junk, "junk").unwrap();

@@ -32,12 +32,13 @@ impl Watched {
     pub(super) fn scan(&mut self, folder: &Path) -> std::io::Result<Vec<Found>> {
         let mut now = HashMap::new();
         let mut whole = Vec::new();
-        for entry in std::fs::read_dir(folder)?.take(FILES_MAX) {
-            let Ok(entry) = entry else { continue };
+        // What is no image takes no image's turn.
+        let images = std::fs::read_dir(folder)?.flatten().filter(|entry| is_image(&entry.path()));
+        for entry in images.take(FILES_MAX) {
             // A link could lead out of the folder.
             let Ok(metadata) = entry.metadata() else { continue };
             let path = entry.path();
-            if !metadata.is_file() || !is_image(&path) {
+            if !metadata.is_file() {
                 continue;
             }
             let looks = (metadata.len(), metadata.modified().ok());

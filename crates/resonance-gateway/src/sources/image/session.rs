@@ -253,7 +253,9 @@ impl Taker {
     /// Whether a file may still be written to: whoever writes may have paused.
     fn is_young(&self, modified: Option<Timestamp>) -> bool {
         let settle_ns = i64::try_from(SETTLE.as_nanos()).unwrap_or(i64::MAX);
-        modified.is_some_and(|at| self.outlet.link.clock.now().since(at) < settle_ns)
+        // One from the future is not: it would be young for ever.
+        let age = |at| self.outlet.link.clock.now().since(at);
+        modified.is_some_and(|at| (0..settle_ns).contains(&age(at)))
     }
 
     fn refused(&mut self, path: &Path, problem: &str) {

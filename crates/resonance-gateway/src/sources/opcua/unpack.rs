@@ -1,8 +1,8 @@
 //! From a decoded notification into blocks, without an allocation per value (text, bytes and
 //! arrays excepted).
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use opcua::types::{DataValue, MonitoredItemNotification, Variant};
 use resonance_opcua::value::{Admitted, Refused, admit, status_from_ua, timestamp_from_ua};
@@ -12,10 +12,6 @@ use super::config::TimeFrom;
 use crate::hub::ingest::{BlockSender, Gap, GapReason};
 use crate::sources::Link;
 use crate::sources::outlet::{Outlet, Row, with_info};
-
-/// How long after history was read the machine may repeat what was in it: its first messages are
-/// the values that stand.
-const REPEATS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Fills blocks and sends them when they are full or the message ends.
 #[derive(Debug)]
@@ -28,8 +24,9 @@ pub(super) struct Unpacker {
     overflowed: Vec<PointIndex>,
     overflow_from: Timestamp,
     overflow_to: Timestamp,
-    /// While the session is new, what the machine says first may have been in its history already.
-    repeats_until: Timestamp,
+    /// The newest row of each point that was read from the machine's history and that the machine,
+    /// in its first message of the point, may say again.
+    told_by_history: HashMap<usize, (Timestamp, ValueKind, u64, Status)>,
 }
 
 impl Unpacker {
@@ -41,7 +38,7 @@ impl Unpacker {
             overflowed: Vec::new(),
             overflow_from: Timestamp::EPOCH,
             overflow_to: Timestamp::EPOCH,
-            repeats_until: Timestamp::EPOCH,
+            told_by_history: HashMap::new(),
         }
     }
 
@@ -61,7 +58,6 @@ impl Unpacker {
         let Some(point) = self.outlet.link.points.get(index) else { return 0 };
         let (point, declared) = (point.point, point.data_type);
         let received = self.outlet.link.clock.now();
-        self.repeats_until = received.plus(REPEATS_WITHIN);
         self.outlet.begin(received);
         self.outlet.of_history(true, out);
         let mut taken = 0;
@@ -71,7 +67,12 @@ impl Unpacker {
             else {
                 continue;
             };
+            if !self.outlet.is_plausible(at) {
+                self.outlet.link.counters.times_replaced.add(1);
+                continue;
+            }
             let row = self.row(index, declared, data);
+            self.told_by_history.insert(index, (at, row.kind, row.column.to_bits(), row.status));
             if let Some(last) = self.last.get_mut(index) {
                 *last = at;
             }
@@ -102,11 +103,13 @@ impl Unpacker {
             let Some(point) = self.outlet.link.points.get(index) else { continue };
             let (point, declared) = (point.point, point.data_type);
             let at = self.time_of(index, &item.value, received);
-            if received < self.repeats_until && self.last.get(index).is_some_and(|last| at <= *last)
+            let row = self.row(index, declared, &item.value);
+            if !self.told_by_history.is_empty()
+                && let Some(told) = self.told_by_history.remove(&index)
+                && told == (at, row.kind, row.column.to_bits(), row.status)
             {
                 continue;
             }
-            let row = self.row(index, declared, &item.value);
             if row.status.has_overflow() {
                 self.overflow(index, point, at);
             }

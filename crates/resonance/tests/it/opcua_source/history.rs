@@ -57,6 +57,8 @@ async fn outage(test: &str, options: &[&str], settings: &str, full: bool) {
     machine.set("Count", json!({"type": "Int64", "value": VALUES}));
     source.value(0, Value::Int(VALUES)).await;
 
+    let still = [(-2, false); 2];
+    assert_eq!(source.counted(1), still, "what did not change is said again: it is not uncertain");
     let times: Vec<_> = source.observed(0).map(|(_, time, _)| time).collect();
     assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "in order by source time");
     let came = source.counted(0);
