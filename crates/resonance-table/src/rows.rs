@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::ColumnReader;
+use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
@@ -15,6 +16,9 @@ use crate::guard::{guarded, open};
 
 /// Rows decoded at once.
 const BATCH: usize = 1_024;
+
+/// Bytes of the texts of a column decoded at once.
+const TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// Why a file is no table.
 #[derive(Debug, thiserror::Error)]
@@ -254,9 +258,18 @@ fn read(
     fields: &mut Vec<String>,
 ) -> Result<(), ParquetError> {
     macro_rules! cells {
-        ($reader:ident, $told:expr) => {{
+        ($reader:ident, $told:expr) => {
+            cells!($reader, $told, |_| 0)
+        };
+        ($reader:ident, $told:expr, $bytes:expr) => {{
             let (mut there, mut cells) = (Vec::new(), Vec::new());
             $reader.read_records(rows, Some(&mut there), None, &mut cells)?;
+            // Many cells may be one long entry of a dictionary.
+            if cells.iter().map($bytes).sum::<usize>() > TEXT_BYTES_MAX {
+                let most =
+                    format!("{rows} texts of a column take more than {TEXT_BYTES_MAX} bytes");
+                return Err(ParquetError::General(most));
+            }
             let mut told = cells.into_iter().map($told);
             if there.is_empty() {
                 fields.extend(told);
@@ -287,7 +300,8 @@ fn read(
         ColumnReader::FloatColumnReader(reader) => cells!(reader, |cell| cell.to_string()),
         ColumnReader::DoubleColumnReader(reader) => cells!(reader, |cell| cell.to_string()),
         ColumnReader::ByteArrayColumnReader(reader) => {
-            cells!(reader, |cell| String::from_utf8_lossy(cell.data()).into_owned())
+            let text = |cell: ByteArray| String::from_utf8_lossy(cell.data()).into_owned();
+            cells!(reader, text, ByteArray::len)
         }
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
             cells!(reader, |cell| match cell.data() {

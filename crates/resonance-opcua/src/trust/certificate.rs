@@ -82,9 +82,12 @@ impl Certificate {
             && named.any(|revoked| revoked.serial_number == own.serial_number)
     }
 
-    /// Whether it may sign others.
+    /// Whether it may sign others (RFC 5280, 4.2.1.3 and 4.2.1.9).
     pub fn is_authority(&self) -> bool {
-        matches!(self.parsed.tbs_certificate.get::<BasicConstraints>(), Ok(Some((_, it))) if it.ca)
+        let tbs = &self.parsed.tbs_certificate;
+        let may_sign =
+            tbs.get::<KeyUsage>().is_ok_and(|it| it.is_none_or(|(_, it)| it.key_cert_sign()));
+        may_sign && matches!(tbs.get::<BasicConstraints>(), Ok(Some((_, it))) if it.ca)
     }
 
     /// The application's URI, where it has one.

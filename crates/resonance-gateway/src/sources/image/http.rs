@@ -40,6 +40,7 @@ struct Door {
     config: ImageConfig,
     images: mpsc::Sender<Posted>,
     bodies: Semaphore,
+    decoder: Semaphore,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,7 +57,8 @@ pub(super) async fn serve(
     config: ImageConfig,
     images: mpsc::Sender<Posted>,
 ) -> std::io::Result<()> {
-    let door = Arc::new(Door { config, images, bodies: Semaphore::new(BODIES_MAX) });
+    let (bodies, decoder) = (Semaphore::new(BODIES_MAX), Semaphore::new(1));
+    let door = Arc::new(Door { config, images, bodies, decoder });
     let routes = Router::new().route("/", post(take)).with_state(door);
     axum::serve(listener, routes).await
 }
@@ -91,6 +93,10 @@ async fn take(State(door): State<Arc<Door>>, said: Query<Said>, body: Body) -> R
             }
             Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
         };
+    // One after the other: an image takes a hundred times its file.
+    let Ok(_turn) = door.decoder.acquire().await else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the source ends");
+    };
     let config = door.config.clone();
     let decoded = tokio::task::spawn_blocking(move || decode(&file, &config)).await;
     let pixels = match decoded {

@@ -28,7 +28,8 @@ impl Clock for Behind {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_is_behind_asks_for_nothing_more_and_the_loss_is_a_gap() {
-    let options = LoadOptions { points: 50, hz: 100.0, ..LoadOptions::default() };
+    // So slow that on a busy computer the machine's server still samples every change.
+    let options = LoadOptions { points: 50, hz: 40.0, ..LoadOptions::default() };
     let machine = start_load(options).await.unwrap();
     let proxy = FaultyProxy::start(machine.addr()).await.unwrap();
     let settings = "queue_size = 2\npublishing_ms = 10";
@@ -54,7 +55,7 @@ async fn a_gateway_that_is_behind_asks_for_nothing_more_and_the_loss_is_a_gap() 
     let stands = SystemClock.now();
     let passed = proxy.traffic().bytes_down;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    // 10,000 changes would take 300 kB; the machine's time and nodes are looked at all the same.
+    // 4,000 changes would take 120 kB; the machine's time and nodes are looked at all the same.
     let passed = proxy.traffic().bytes_down - passed;
     assert!(passed < 20_000, "the machine was asked for nothing more: {passed} bytes");
     assert!(held <= (BLOCKS_IN_FLIGHT * 1_024) as u64);
