@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import sys
+import time
 import traceback
 
 import ml_dtypes
@@ -184,17 +185,33 @@ def bounds(client, count):
     say("done")
 
 
+def await_place(client):
+    """The server knows of an end later than its client does: a place is free again then."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            return client.get_server_metadata()
+        except InferenceServerException as error:
+            assert "which is the bound" in str(error), error
+            time.sleep(0.01)
+    raise AssertionError("a call that ended keeps its place")
+
+
 def cancelled(client, count):
-    """While every processor is held, calls that end before their turn come to nothing."""
+    """While every processor is held, calls that end before their turn come to nothing. The server
+    has a place for one of them at a time.
+    """
     answers = queue.Queue()
     begin(client, answers, int(count))
     say("begun")
     sys.stdin.readline()
     refused("DEADLINE_EXCEEDED", "", lambda: client.infer("held", [byte()], client_timeout=0.3))
+    await_place(client)
     gone = queue.Queue()
     call = client.async_infer("held", [byte()], lambda result, error: gone.put(error))
     call.cancel()
     assert "CANCELLED" in str(gone.get(timeout=20).status())
+    await_place(client)
     say("gone")
     assert [answers.get(timeout=20) for _ in range(int(count))] == [None] * int(count)
     client.infer("held", [byte()])

@@ -8,7 +8,7 @@ use resonance_plant::{Plant, PointIndex, ResultRecord, Status, Timestamp, Value}
 
 use super::gate::{GateState, GateWatch};
 use super::lane::{Lane, Ticket};
-use super::record::{Frame, Parts, Slots};
+use super::record::{Frame, Slots};
 use super::shared::Face;
 use super::trigger::{Due, Occasion};
 use super::window::{Missing, Moments, sample};
@@ -122,7 +122,6 @@ impl Deployment {
             // The package's budget is that of an engine; a network's share is bounded by a timeout.
             budget_us: manifest.latency_budget_us.filter(|_| plan.remote.is_none()).unwrap_or(0),
             samples: window.samples.max(1),
-            parts: Parts::default(),
         };
         let gate = plan
             .gate
@@ -326,14 +325,10 @@ impl Deployment {
             let path = worst_at.map(|point| hub.plant().path(point)).unwrap_or_default();
             return Readiness::Unfit(worst, format!("{path} is {worst}"));
         }
-        let part = self.part.and_then(|point| hub.values().observation(point));
-        if let Some(part) = part.filter(|part| !part.status.is_bad() && part.value != Value::Empty)
-        {
-            self.frame.parts.note(to, part.value.to_string().into());
-        }
         let (ended, received) = (hub.ours(end.point, to), end.received);
         Readiness::Row(Ticket {
             deployment: 0,
+            part: self.part.and_then(|point| part_id(hub, point)),
             from,
             to,
             ended,
@@ -342,6 +337,16 @@ impl Deployment {
             received,
             gathered: received,
         })
+    }
+}
+
+/// The part that a point names at the moment.
+fn part_id(hub: &Hub, point: PointIndex) -> Option<Arc<str>> {
+    let newest = hub.values().observation(point).filter(|newest| !newest.status.is_bad())?;
+    match newest.value {
+        Value::Empty => None,
+        Value::Text(part) => Some(part),
+        number => Some(number.to_string().into()),
     }
 }
 

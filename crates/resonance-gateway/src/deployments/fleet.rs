@@ -291,7 +291,7 @@ impl Fleet {
             }
             let stages = ended.map(|ended| stages(ticket, &batch, rows, ended));
             let place = (row, rows);
-            let record = self.answer(lane, &served.used, *ticket, &batch, place, stages, hub, now);
+            let record = self.answer(lane, &served.used, ticket, &batch, place, stages, hub, now);
             if recorder.is_some() {
                 recorded.push(self.served_row(ticket, record));
             }
@@ -318,7 +318,7 @@ impl Fleet {
         &mut self,
         lane: usize,
         used: &Arc<ModelUsed>,
-        ticket: Ticket,
+        ticket: &Ticket,
         batch: &Batch,
         (row, rows): (usize, usize),
         stages: Option<Stages>,
@@ -343,6 +343,7 @@ impl Fleet {
         let status = outputs.iter().fold(ticket.worst, |worst, output| worst.worst(output.status));
         deployment.sequence += 1;
         let facts = Facts {
+            part: ticket.part.clone(),
             from: ticket.from,
             to: ticket.to,
             // No measured offset is so good that a window may end after now.
@@ -448,11 +449,12 @@ impl Fleet {
             Arc::new(ModelUsed { fallback: Some(FallbackUsed::HoldLast), ..(*last.model).clone() });
         deployment.sequence += 1;
         let facts = Facts {
+            part: last.part_id.clone(),
             from: last.window.from,
             to: last.window.to,
             valid_until: last.valid_until,
             worst: status,
-            backfilled: false,
+            backfilled: last.backfilled,
             received: now,
             now,
             inference_us: 0,
@@ -501,6 +503,7 @@ impl Fleet {
         deployment.sequence += 1;
         let present = deployment.points().next().map_or(now, |point| hub.present(point, now));
         let facts = Facts {
+            part: None,
             from: last.window.to,
             to: present.max(last.window.to),
             valid_until: now.plus(deployment.frame.valid_for),

@@ -24,10 +24,12 @@ const ROWS_MEASURED: usize = 16;
 const INLINE_US_MAX: u64 = 500;
 
 /// One row under way: what is needed to make a record of its answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ticket {
     /// Whose row.
     pub deployment: usize,
+    /// The part that the row is about.
+    pub part: Option<Arc<str>>,
     /// Source time of the oldest sample.
     pub from: Timestamp,
     /// Source time of the newest sample: the window's end.

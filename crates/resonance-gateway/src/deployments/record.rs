@@ -1,6 +1,5 @@
 //! From an answer to a record of it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use resonance_inference::Manifest;
@@ -94,36 +93,13 @@ pub struct Frame {
     pub budget_us: u32,
     /// Samples of each input.
     pub samples: u32,
-    /// The parts of the rows that were gathered last, by the source time at which they end.
-    pub parts: Parts,
 }
 
-/// Which part a row is about, remembered until its answer comes.
-#[derive(Clone, Debug, Default)]
-pub struct Parts(VecDeque<(Timestamp, Arc<str>)>);
-
-/// More rows than a deployment has under way.
-const PARTS_MAX: usize = 64;
-
-impl Parts {
-    /// The row that ends then is about this part.
-    pub fn note(&mut self, end: Timestamp, part: Arc<str>) {
-        if self.0.len() == PARTS_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back((end, part));
-    }
-
-    /// The part of the row that ended then.
-    fn of(&self, end: Timestamp) -> Option<Arc<str>> {
-        let newest = self.0.iter().rev().find(|(at, _)| *at == end);
-        newest.map(|(_, part)| Arc::clone(part))
-    }
-}
-
-/// The moments and status of one record.
-#[derive(Clone, Copy, Debug)]
+/// The part, the moments and the status of one record.
+#[derive(Clone, Debug)]
 pub struct Facts {
+    /// The part that the answer is about.
+    pub part: Option<Arc<str>>,
     /// Source time of the oldest sample.
     pub from: Timestamp,
     /// Source time of the newest sample.
@@ -160,7 +136,7 @@ pub fn record(
         asset: Arc::clone(&frame.asset),
         equipment_id: Arc::clone(&frame.equipment_id),
         physical_asset_id: frame.physical_asset_id.clone(),
-        part_id: frame.parts.of(facts.to),
+        part_id: facts.part,
         category: manifest.category,
         model: Arc::clone(model),
         sequence: facts.sequence,

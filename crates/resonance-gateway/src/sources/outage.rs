@@ -1,6 +1,7 @@
-//! What is missing because the machine was away: from when, to when, why.
+//! What is missing because the machine was away: from when, to when, why; and what its history gave
+//! back of it.
 
-use resonance_plant::Timestamp;
+use resonance_plant::{PointIndex, Timestamp};
 
 use crate::hub::ingest::GapReason;
 
@@ -25,6 +26,22 @@ pub(super) struct Missing {
     pub(super) to: Timestamp,
     /// Why.
     pub(super) reason: GapReason,
+}
+
+/// What was had from a machine's history.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    /// What is missing before stays missing: it is too old.
+    pub(super) oldest: Option<Timestamp>,
+    /// Values that were read.
+    pub(super) values: u64,
+    /// Points whose history was read to its end.
+    pub(super) whole: usize,
+    /// Points without history.
+    pub(super) without: Vec<PointIndex>,
+    /// Points whose history was read in part, and the first moment from which one lacks.
+    pub(super) partial: Vec<PointIndex>,
+    pub(super) partial_since: Option<Timestamp>,
 }
 
 impl Outage {

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use resonance_plant::{ResultId, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::error::{self, SpoolError};
 use super::store::{self, ROW_BYTES, SetAside, signed, unsigned};
@@ -62,17 +62,7 @@ impl DeadLetters {
     /// # Errors
     /// Where it is absent, unreadable, something else, or of another version.
     pub fn open(path: &Path) -> Result<Self, SpoolError> {
-        if !path.exists() {
-            return Err(SpoolError::Absent(path.into()));
-        }
-        let failed = |source| error::of(path, source);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(store::BUSY).map_err(failed)?;
-        match store::identify(&connection, path)? {
-            store::Found::Current => Ok(Self { path: path.into(), connection }),
-            store::Found::Empty | store::Found::Format(_) => Err(SpoolError::Older(path.into())),
-        }
+        Ok(Self { path: path.into(), connection: store::open_beside(path)? })
     }
 
     /// The letters, the oldest first.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resonance_plant::{Clock, Code, Event, EventSink, ResultRecord, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::error::{self, SpoolError};
 use super::refused;
@@ -71,7 +71,7 @@ const FROM_1: &str = "
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+enum Found {
     /// Nothing yet.
     Empty,
     /// A spool of this format.
@@ -332,8 +332,23 @@ impl Store {
     }
 }
 
+/// A connection to the file beside the gateway that may own it.
+pub(super) fn open_beside(path: &Path) -> Result<Connection, SpoolError> {
+    if !path.exists() {
+        return Err(SpoolError::Absent(path.into()));
+    }
+    let failed = |source| error::of(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    match identify(&connection, path)? {
+        Found::Current => Ok(connection),
+        Found::Empty | Found::Format(_) => Err(SpoolError::Older(path.into())),
+    }
+}
+
 /// Whose file it is.
-pub(super) fn identify(connection: &Connection, path: &Path) -> Result<Found, SpoolError> {
+fn identify(connection: &Connection, path: &Path) -> Result<Found, SpoolError> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let read = || Ok((number("application_id")?, number("user_version")?, number("page_count")?));
     match read().map_err(|source| error::of(path, source))? {

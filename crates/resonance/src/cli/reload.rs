@@ -43,9 +43,9 @@ Examples:
   kill -HUP PID                                the same as the second, on the gateway's computer
 
 Needs a user with the role engineer. Sources, models, deployments, sinks and servers that the file
-does not change run on: no observation is
-lost, and a deployment with another model goes on with the past of its inputs. Where the file
-cannot be gone over to, nothing is changed, and the reason is printed.
+does not change run on: no observation is lost, and a deployment with another model goes on with
+the past of its inputs. Where the file cannot be gone over to, nothing is changed, and the reason
+is printed.
 
 Exit codes: 0 done, 1 refused, nothing was changed";
 

@@ -60,9 +60,9 @@ pub(crate) enum Command {
     /// Serve a recording as a live machine that speaks OPC UA.
     ///
     /// A sidecar file (FILE.toml, or replay.toml beside FILE) says what the columns are: names,
-    /// types, units, semantic ids. Without one, columns are taken as
-    /// numbers or texts, or as a Parquet file declares them, its first time column as the time. Source
-    /// times are those of the replay, not of the recording.
+    /// types, units, semantic ids. Without one, columns are taken as numbers or texts, or as a
+    /// Parquet file declares them, its first time column as the time. Source times are those of the
+    /// replay, not of the recording.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
     /// Run many counters that change at a fixed rate, to measure receivers.
@@ -169,6 +169,12 @@ pub(crate) struct CncArgs {
 pub(crate) struct PacedArgs {
     #[command(flatten)]
     listen: ListenArgs,
+    #[command(flatten)]
+    course: CourseArgs,
+}
+
+#[derive(Debug, Args)]
+struct CourseArgs {
     /// Simulated seconds per real second. Source times stay real.
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     speed: f64,
@@ -182,15 +188,8 @@ pub(crate) struct PacedArgs {
 
 #[derive(Debug, Args)]
 struct MovementArgs {
-    /// Simulated seconds per real second. Source times stay real.
-    #[arg(long, value_name = "N", default_value_t = 1.0)]
-    speed: f64,
-    /// Which machine: tools, blanks and noise follow from it.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Real time between two changes of the channels, milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 100)]
-    period_ms: u64,
+    #[command(flatten)]
+    course: CourseArgs,
     /// How many times as fast tools wear.
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     wear_acceleration: f64,
@@ -271,11 +270,13 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
             Command::Mtconnect(args) => return serve_agent(&args).await,
             Command::Cnc(args) => (start_cnc(&args).await?, args.listen, false),
             Command::InjectionMolding(args) => {
-                let (spec, physics) = (molding::spec(args.seed), MoldingPhysics::new(args.seed));
+                let (spec, physics) =
+                    (molding::spec(args.course.seed), MoldingPhysics::new(args.course.seed));
                 (args.start(spec, physics).await?, args.listen, false)
             }
             Command::CoatingLine(args) => {
-                let (spec, physics) = (coating::spec(args.seed), CoatingPhysics::new(args.seed));
+                let (spec, physics) =
+                    (coating::spec(args.course.seed), CoatingPhysics::new(args.course.seed));
                 (args.start(spec, physics).await?, args.listen, false)
             }
             Command::Replay(args) => (start_replay(&args).await?, args.listen, args.exit_at_end),
@@ -291,8 +292,8 @@ fn export(args: &CncArgs, file: &PathBuf, hours: f64) -> Result<ExitCode, CliErr
     };
     let plan = ExportPlan {
         hours,
-        period_s: args.movement.period_ms as f64 / 1e3,
-        seed: args.movement.seed,
+        period_s: args.movement.course.period_ms as f64 / 1e3,
+        seed: args.movement.course.seed,
         wear_acceleration: args.movement.wear_acceleration,
     };
     let out = BufWriter::new(File::create(file).map_err(failed)?);
@@ -303,7 +304,7 @@ fn export(args: &CncArgs, file: &PathBuf, hours: f64) -> Result<ExitCode, CliErr
     output::print(&format!(
         "{}: {rows} rows of a simulated machine, one every {} ms\n",
         file.display(),
-        args.movement.period_ms
+        args.movement.course.period_ms
     ))?;
     Ok(Exit::Done.into())
 }
@@ -323,7 +324,8 @@ impl PacedArgs {
         spec: MachineSpec,
         physics: impl Physics + 'static,
     ) -> Result<Running, CliError> {
-        let pace = Pace { speed: self.speed, period: Duration::from_millis(self.period_ms) };
+        let pace =
+            Pace { speed: self.course.speed, period: Duration::from_millis(self.course.period_ms) };
         let started = start_paced(spec, physics, self.listen.endpoint()?, &pace).await;
         started.map_err(|error| match error {
             PaceError::Start(error) => not_started(&error),
@@ -335,9 +337,9 @@ impl PacedArgs {
 impl MovementArgs {
     fn movement(&self) -> Movement {
         Movement {
-            seed: self.seed,
-            speed: self.speed,
-            period: Duration::from_millis(self.period_ms),
+            seed: self.course.seed,
+            speed: self.course.speed,
+            period: Duration::from_millis(self.course.period_ms),
             wear_acceleration: self.wear_acceleration,
             flank_wear_mm: self.flank_wear_mm,
             start_cutting: self.start_cutting,

@@ -26,6 +26,20 @@ pub fn validate(test: &str, schema: &Path, instances: &[Value]) -> Option<Vec<bo
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
+/// Starts a peer whose standard output is for the test; what it says of itself is shown, as all that
+/// a test prints, where the test fails.
+fn spawn(command: &mut Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the interpreter runs");
+    let told = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    std::thread::spawn(move || {
+        told.split(b'\n').map_while(Result::ok).for_each(|line| {
+            eprintln!("{}", String::from_utf8_lossy(&line));
+        });
+    });
+    child
+}
+
 /// A Python peer that obeys one JSON command a line. Killed when dropped.
 pub struct Peer {
     child: Child,
@@ -36,13 +50,9 @@ pub struct Peer {
 impl Peer {
     /// Starts a script of `tests/peers` and returns it with the first line it prints.
     pub fn start(python: &Path, script: &str, arguments: &[&str]) -> (Self, Value) {
-        let mut child = Command::new(python)
-            .arg(workspace().join("tests/peers").join(script))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the interpreter runs");
+        let mut command = Command::new(python);
+        command.arg(workspace().join("tests/peers").join(script)).args(arguments);
+        let mut child = spawn(command.stdin(Stdio::piped()));
         let commands = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut peer = Self { child, commands, answers };
@@ -105,12 +115,9 @@ impl Teller {
     /// Starts a script of `tests/peers` and waits until it says that it is ready; `None` where
     /// Python or its packages are absent.
     pub fn start(test: &str, script: &str, options: &Value) -> Option<Self> {
-        let mut child = Command::new(python(test)?)
-            .arg(workspace().join("tests/peers").join(script))
-            .arg(options.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the interpreter runs");
+        let mut command = Command::new(python(test)?);
+        command.arg(workspace().join("tests/peers").join(script)).arg(options.to_string());
+        let mut child = spawn(&mut command);
         let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let (sender, lines) = channel();
         std::thread::spawn(move || {

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
@@ -94,23 +94,15 @@ impl Connection {
         request: Request<Full<Bytes>>,
     ) -> Result<Response, String> {
         let answered = self.sender.send_request(request).await.map_err(|error| words(&error))?;
-        let (head, mut body) = answered.into_parts();
-        let (mut bytes, mut cut) = (BytesMut::new(), None);
-        while let Some(frame) = body.frame().await {
-            match frame {
-                Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
-                Err(error) => cut = Some(format!("the answer broke off: {error}")),
-            }
-            if bytes.len() > ANSWER_BYTES_MAX {
-                bytes.truncate(ANSWER_BYTES_MAX);
-                cut = Some(format!("the answer is larger than {ANSWER_BYTES_MAX} bytes"));
-            }
-            if cut.is_some() {
-                break;
-            }
-        }
+        let (head, body) = answered.into_parts();
+        let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         self.is_used = true;
-        Ok(Response { status: head.status, headers: head.headers, body: bytes.freeze(), cut })
+        // The status has arrived, and says what became of the request.
+        let (body, cut) = match read {
+            Ok(body) => (body.to_bytes(), None),
+            Err(error) => (Bytes::new(), Some(format!("its body broke off: {error}"))),
+        };
+        Ok(Response { status: head.status, headers: head.headers, body, cut })
     }
 }
 

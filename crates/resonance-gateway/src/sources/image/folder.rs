@@ -14,7 +14,8 @@ const FILES_MAX: usize = 10_000;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    pub(super) part_id: String,
+    /// Its name; `None` where that is no Unicode, and so no part's id.
+    pub(super) part_id: Option<String>,
     pub(super) triggered: Option<Timestamp>,
 }
 
@@ -42,10 +43,8 @@ impl Watched {
                 continue;
             }
             let looks = (metadata.len(), metadata.modified().ok());
-            if self.seen.get(&path) == Some(&looks)
-                && let Some(part_id) = path.file_stem().and_then(|stem| stem.to_str())
-            {
-                let part_id = part_id.to_owned();
+            if self.seen.get(&path) == Some(&looks) {
+                let part_id = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
                 let triggered = looks.1.map(Timestamp::from_system_time);
                 whole.push(Found { path: path.clone(), part_id, triggered });
             }

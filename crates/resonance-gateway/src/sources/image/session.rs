@@ -231,23 +231,19 @@ impl Taker {
                 ))
             })
         };
-        match image {
-            Ok(pixels) if part_id.len() <= PART_ID_BYTES_MAX => {
+        let part_id = part_id.filter(|it| it.len() <= PART_ID_BYTES_MAX);
+        let part_id = part_id.ok_or("its name is too long, or no Unicode, to be a part's id");
+        match image.and_then(|pixels| Ok((pixels, part_id?))) {
+            Ok((pixels, part_id)) => {
                 away("done")?;
                 self.pass_on(Posted { pixels, part_id, triggered }, out).await;
-                Ok(())
-            }
-            Ok(_) => {
-                away("refused")?;
-                self.refused(&path, "its name is too long to be a part's id");
-                Ok(())
             }
             Err(problem) => {
                 away("refused")?;
                 self.refused(&path, &problem);
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// Whether a file may still be written to: whoever writes may have paused.

@@ -75,7 +75,7 @@ fn a_file_is_whole_once_it_looks_the_same_twice() {
     std::fs::write(&part, b"half and half").unwrap();
     assert_eq!(watched.scan(folder.path()).unwrap(), [], "it has grown");
     let found = watched.scan(folder.path()).unwrap();
-    assert_eq!((found.len(), found[0].part_id.as_str()), (1, "P-1"));
+    assert_eq!((found.len(), found[0].part_id.as_deref()), (1, Some("P-1")));
     assert!(found[0].triggered.is_some());
     assert_eq!(read(&part, 4).unwrap(), b"half ", "one byte more tells that there are more");
     put_away(&part, "done").unwrap();

@@ -57,9 +57,7 @@ impl Session {
         let shown = own_of_chain(self.certificate.as_ref());
         (!shown.is_empty()).then(|| shown.to_vec())
     }
-}
 
-impl Session {
     /// The certificates that a session stands on, with whose they are.
     pub(super) fn certificates(&self) -> Vec<(&'static str, Certificate)> {
         let own = self.pki.as_ref().and_then(Pki::own).map(|it| ("our", it));

@@ -13,7 +13,7 @@ use opcua::types::{
     ReadRawModifiedDetails, Variant,
 };
 use resonance_opcua::value::{timestamp_from_ua, timestamp_to_ua};
-use resonance_plant::{PointIndex, Timestamp};
+use resonance_plant::Timestamp;
 use tokio::time::Instant;
 
 use super::config::OpcUaConfig;
@@ -21,6 +21,7 @@ use super::requests::Live;
 use super::subscriptions::Layout;
 use super::unpack::Unpacker;
 use crate::hub::ingest::BlockSender;
+use crate::sources::outage::Recovery;
 
 /// Points asked for with one request, and values of each in one answer.
 const POINTS_PER_REQUEST: usize = 16;
@@ -31,22 +32,6 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 /// The bit of an access level that lets history be read (OPC 10000-3, 8.57).
 const HISTORY_READ: u8 = 1 << 2;
-
-/// What was had from a machine's history.
-#[derive(Debug, Default)]
-pub(in crate::sources) struct Recovery {
-    /// What is missing before stays missing: it is too old.
-    pub(in crate::sources) oldest: Option<Timestamp>,
-    /// Values that were read.
-    pub(in crate::sources) values: u64,
-    /// Points whose history was read to its end.
-    pub(in crate::sources) whole: usize,
-    /// Points without history.
-    pub(in crate::sources) without: Vec<PointIndex>,
-    /// Points whose history was read in part, and the first moment from which one lacks.
-    pub(in crate::sources) partial: Vec<PointIndex>,
-    pub(in crate::sources) partial_since: Option<Timestamp>,
-}
 
 /// A point whose history is read.
 struct Reading {
@@ -103,7 +88,7 @@ pub(super) async fn recover(
     }
     let until = now.plus(layout.silence);
     while !waiting.is_empty() {
-        let mut asked = next(&mut waiting);
+        let asked = next(&mut waiting);
         let left = u64::from(config.backfill_values_max).saturating_sub(recovery.values);
         if left == 0 {
             partial(&mut recovery, unpacker, asked.iter().chain(&waiting));
@@ -118,19 +103,14 @@ pub(super) async fn recover(
             partial(&mut recovery, unpacker, asked.iter().chain(&waiting));
             break;
         };
-        for (reading, (data, continuation)) in asked.iter_mut().zip(answers) {
-            let page = take(unpacker, reading, data, continuation, &mut recovery, out).await;
-            let point = unpacker.outlet.link.points[reading.index].point;
+        for (mut reading, (data, continuation)) in asked.into_iter().zip(answers) {
+            let page = take(unpacker, &mut reading, data, continuation, &mut recovery, out).await;
             match page {
                 Page::Last => recovery.whole += 1,
-                Page::None => recovery.without.push(point),
-                Page::More => waiting.push_back(Reading {
-                    index: reading.index,
-                    node: reading.node.clone(),
-                    start: reading.start,
-                    newest: reading.newest,
-                    continuation: std::mem::take(&mut reading.continuation),
-                }),
+                Page::None => {
+                    recovery.without.push(unpacker.outlet.link.points[reading.index].point);
+                }
+                Page::More => waiting.push_back(reading),
             }
         }
     }

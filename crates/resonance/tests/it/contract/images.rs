@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use resonance_plant::{Code, DataType, Value};
 use super::Fault;
 use super::sources::start;
 use crate::http::client::Client;
+use crate::http::fixture::wait_until;
 use crate::opcua_source::harness::Running;
 
 /// How images come.
@@ -124,7 +126,7 @@ pub(super) async fn holds(_test: &str, camera: Camera, fault: Fault) {
         Fault::Cut => scene.is_cut().await,
         Fault::Slow => scene.is_slow(),
         Fault::Stall => scene.stalls().await,
-        Fault::Flood => scene.is_flooded(),
+        Fault::Flood => scene.is_flooded().await,
         Fault::Garbage => scene.is_garbage().await,
         Fault::Restart => scene.starts_anew().await,
     }
@@ -207,7 +209,7 @@ impl Scene {
     }
 
     /// What was accepted is observed, each image once; what was not is told to whoever sent it.
-    fn is_flooded(&mut self) {
+    async fn is_flooded(&mut self) {
         let mut refused = 0;
         for part in 2..=100 {
             match self.shows(part, &png(part as u8)) {
@@ -217,14 +219,8 @@ impl Scene {
             }
         }
         assert_eq!(refused > 0, self.camera == Camera::Http, "{refused} refused");
-        // The last one shown after this must find room again.
-        while self.camera == Camera::Http && self.shows(101, &png(101)) != 202 {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        if self.camera == Camera::Http {
-            self.parts.push(101);
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        // The next one finds room again.
+        self.is_complete().await;
     }
 
     async fn is_garbage(&mut self) {
@@ -235,6 +231,10 @@ impl Scene {
         }
         if self.camera == Camera::Folder {
             self.source.event(Code::DataGap).await;
+            // Parts are named by files: what no text is names none.
+            let name = std::ffi::OsStr::from_bytes(b"5\xff.png");
+            fs::write(self.folder.path().join(name), png(5)).unwrap();
+            wait_until(|| self.folder.path().join("refused").join(name).is_file());
         }
     }
 

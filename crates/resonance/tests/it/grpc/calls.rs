@@ -40,7 +40,7 @@ fn a_call_that_ended_before_its_turn_is_not_inferred() {
     let Some(python) = python(test) else { return };
     // As many inferences run at once as there are processors; the next wait for their turn.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let fixture = Fixture::start_grpc(&HttpServerPlan { requests_max: processors + 4, ..plan() });
+    let fixture = Fixture::start_grpc(&HttpServerPlan { requests_max: processors + 1, ..plan() });
     let mut peer = begun(&python, &fixture, "cancelled", processors);
     fixture.wait_for_held(processors as u64);
     peer.go_on();
