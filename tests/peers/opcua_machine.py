@@ -7,6 +7,9 @@ with one JSON line. Ends when stdin ends.
    "status": 0, "source_time": "now" | "absent" | "1601" | "1970" | "future" | RFC 3339,
    "server_time": likewise}
   {"op": "ramp", "node": "Count", "count": 1000, "every_ms": 1}   counts up, in the background
+  {"op": "connect_to", "port": 4843}    makes the connections itself from now on: one that is not
+                                        yet used at a time, and another when that one ended
+  {"op": "cut"}                         ends the connections that it made
   {"op": "forget_sent"}      has no message to repeat, though it says so
   {"op": "forget_subscriptions"}        as after a long outage
   {"op": "delete", "node": "Load"}      {"op": "add", "node": "Load", "type": "Double", "value": 0.0,
@@ -19,6 +22,7 @@ import datetime
 import json
 import logging
 import math
+import struct
 import sys
 import tempfile
 import uuid
@@ -164,8 +168,39 @@ class Machine:
                 if own is None or number != own.subscription_id]
         await iserver.subscription_service.delete_subscriptions(gone)
 
+    async def connect_to(self, port, **_):
+        own = self.server.bserver._server.sockets[0].getsockname()[1]
+        url = f"opc.tcp://127.0.0.1:{own}/machine/"
+        self.tasks.append(asyncio.create_task(self.connect_for_ever(port, reverse_hello(URI, url))))
+
+    async def connect_for_ever(self, port, hello):
+        loop = asyncio.get_running_loop()
+        while True:
+            ended = asyncio.Event()
+            try:
+                transport, protocol = await loop.create_connection(
+                    self.server.bserver._make_protocol, "127.0.0.1", port)
+            except ConnectionError:
+                await asyncio.sleep(0.1)
+                continue
+            lost = protocol.connection_lost
+            protocol.connection_lost = lambda error: (lost(error), ended.set())
+            transport.write(hello)
+            self.connection = transport
+            await ended.wait()
+
+    async def cut(self, **_):
+        self.connection.abort()
+
     async def forget_sent(self, **_):
         InternalSubscription.republish = lambda *_: ua.NotificationMessage()
+
+
+def reverse_hello(server_uri, endpoint_url):
+    """The message with which a server that connects begins (OPC 10000-6, 7.1.2.6)."""
+    texts = b"".join(struct.pack("<i", len(text)) + text.encode()
+                     for text in (server_uri, endpoint_url))
+    return b"RHEF" + struct.pack("<I", 8 + len(texts)) + texts
 
 
 async def secure(server, folder):

@@ -7,6 +7,8 @@
                                                       prints COUNT notifications
     scada.py [options] URL write NAMESPACE ID...      writes back what each node has
 
+With --listen PORT the server makes the connections; URL is not looked at then.
+
 What the server refuses ends as {"refused": "<name of the StatusCode or exception>"}.
 """
 
@@ -14,6 +16,8 @@ import argparse
 import asyncio
 import json
 import logging
+import socket
+import struct
 from pathlib import Path
 
 from asyncua import Client, ua
@@ -117,8 +121,39 @@ async def write(client, namespace, ids):
             say(id=name, refused=type(error).__name__)
 
 
+class Awaited:
+    """Connections that the server makes, in the place of those that asyncua would make."""
+
+    def __init__(self, port):
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.listener.settimeout(20)
+        self.waiting = self.accept()
+
+    def accept(self):
+        """A connection, once the server has said on it who it is (OPC 10000-6, 7.1.2.6)."""
+        connection, _ = self.listener.accept()
+        stream = connection.makefile("rb")
+        kind, size = struct.unpack("<4sI", stream.read(8))
+        assert kind == b"RHEF", kind
+        uri, url = [stream.read(*struct.unpack("<i", stream.read(4))).decode() for _ in range(2)]
+        assert size == 16 + len(uri) + len(url), (size, uri, url)
+        self.said = {"server_uri": uri, "endpoint_url": url}
+        return connection
+
+    async def create_connection(self, protocol, *_, **__):
+        loop = asyncio.get_running_loop()
+        connection, self.waiting = self.waiting or self.accept(), None
+        connection.setblocking(False)
+        return await loop.connect_accepted_socket(protocol, connection)
+
+
 async def run(arguments):
-    client = Client(arguments.url, timeout=10)
+    url, said = arguments.url, {}
+    if arguments.listen:
+        awaited = Awaited(arguments.listen)
+        asyncio.get_running_loop().create_connection = awaited.create_connection
+        url, said = awaited.said["endpoint_url"], awaited.said
+    client = Client(url, timeout=10)
     if arguments.policy:
         policy = getattr(security_policies, "SecurityPolicy" + arguments.policy)
         mode = getattr(ua.MessageSecurityMode, arguments.mode)
@@ -133,7 +168,7 @@ async def run(arguments):
     try:
         async with client:
             if arguments.action == "connect":
-                say(connected=True)
+                say(connected=True, **said)
                 return
             uri, *rest = arguments.rest
             namespace = await client.get_namespace_index(uri)
@@ -161,6 +196,7 @@ def main():
     parser.add_argument("--password")
     parser.add_argument("--user-cert")
     parser.add_argument("--user-key")
+    parser.add_argument("--listen", type=int, metavar="PORT")
     parser.add_argument("url")
     parser.add_argument("action")
     parser.add_argument("rest", nargs="*")

@@ -245,6 +245,8 @@ pub struct ServersPlan {
 pub struct OpcUaServerPlan {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Clients to which it makes the connections (reverse connect).
+    pub connect_to: Vec<SocketAddr>,
     /// The host name clients use, in endpoint URLs and in the certificate.
     pub host: String,
     /// Admits clients without a user, as `view`. Refused unless `listen` is loopback.

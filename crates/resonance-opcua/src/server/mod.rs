@@ -13,6 +13,7 @@ mod nodes;
 mod options;
 mod passage;
 mod pki;
+mod reverse;
 mod running;
 mod sampling;
 

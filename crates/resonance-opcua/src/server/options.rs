@@ -14,6 +14,8 @@ use crate::trust::{Certificate, Refusal};
 pub struct ServerOptions {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Clients to which the server makes the connections (reverse connect).
+    pub connect_to: Vec<SocketAddr>,
     /// The host name in endpoint URLs and in the certificate.
     pub host: String,
     /// The application's name, for people.
@@ -109,6 +111,7 @@ impl ServerOptions {
         };
         Self {
             listen,
+            connect_to: Vec::new(),
             host,
             application_name: application_name.to_owned(),
             application_uri: format!("urn:resonance:{}", application_name.replace(' ', "-")),

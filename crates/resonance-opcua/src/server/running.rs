@@ -25,6 +25,7 @@ use super::manager::PlantNodes;
 use super::nodes::{DICTIONARIES, Nodes};
 use super::options::ServerOptions;
 use super::pki;
+use super::reverse;
 use super::sampling::Sampler;
 use crate::structures;
 
@@ -44,7 +45,8 @@ pub struct Running {
     sampler: Arc<Sampler>,
     server: Option<JoinHandle<Result<(), String>>>,
     ticking: JoinHandle<()>,
-    admitting: Option<JoinHandle<()>>,
+    /// What looks after admission and after reverse connections.
+    minding: Vec<JoinHandle<()>>,
 }
 
 /// Samples at once, from the thread that writes the columns: for machines that report every
@@ -118,6 +120,8 @@ impl UaServer {
 
         // Making a certificate and the standard address space takes a while.
         let (tick, builder_url) = (options.tick, url.clone());
+        let clients = options.connect_to.clone();
+        let hello = reverse::reverse_hello(&options.application_uri, &url);
         let built = tokio::task::spawn_blocking(move || {
             build(options, address, &builder_url, space, values, clock)
         });
@@ -127,8 +131,13 @@ impl UaServer {
         let ticking =
             tokio::spawn(run_ticks(Arc::clone(&sampler), Arc::clone(handle.subscriptions()), tick));
         let server = Some(tokio::spawn(server.run_with(listener)));
-        let admitting = admission.map(|admission| tokio::spawn(admission.watch()));
-        Ok(Running { address, url, handle: Handle(handle), sampler, server, ticking, admitting })
+        let reversed = clients
+            .into_iter()
+            .map(|client| tokio::spawn(reverse::stand_ready(client, address, hello.clone())));
+        let minding =
+            admission.map(|admission| tokio::spawn(admission.watch())).into_iter().chain(reversed);
+        let minding = minding.collect();
+        Ok(Running { address, url, handle: Handle(handle), sampler, server, ticking, minding })
     }
 }
 
@@ -186,7 +195,7 @@ impl Running {
     fn end(&self) {
         self.handle.0.cancel();
         self.ticking.abort();
-        self.admitting.iter().for_each(JoinHandle::abort);
+        self.minding.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -22,6 +22,8 @@ use super::feed::{Counters, Feed, drive};
 pub struct Endpoint {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// A client to which the machine makes the connections (reverse connect).
+    pub connect_to: Option<SocketAddr>,
     /// The host name in its URL and certificate.
     pub host: String,
     /// The folder of its certificate; made if absent. With it the machine also offers encrypted
@@ -55,6 +57,7 @@ impl Default for Endpoint {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            connect_to: None,
             host: "127.0.0.1".to_owned(),
             pki: None,
             allow_none: true,
@@ -252,6 +255,7 @@ async fn serve(
 fn server_options(spec: &MachineSpec, endpoint: Endpoint) -> ServerOptions {
     let name = format!("Simulated {}", spec.name);
     let mut options = ServerOptions::open(endpoint.listen, &name, NAMESPACE_URI);
+    options.connect_to = endpoint.connect_to.into_iter().collect();
     options.host = endpoint.host;
     options.tick = endpoint.tick;
     options.security.none = endpoint.allow_none || endpoint.pki.is_none();

@@ -76,6 +76,10 @@ pub(crate) struct ConnectArgs {
     /// OPC UA: trust whatever certificate the machine shows. For first contact in a closed network.
     #[arg(long)]
     trust_any_certificate: bool,
+    /// OPC UA: wait here for the machine to connect, instead of connecting to it (reverse connect).
+    /// URL is then what it says of itself.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<std::net::SocketAddr>,
     /// MTConnect: the name or uuid of the one device to ask about. Default: all of the agent's.
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
@@ -93,6 +97,7 @@ Examples:
   resonance connect http://127.0.0.1:5000 --out plant.toml          an MTConnect agent
   resonance connect opc.tcp://mill:4840 --trust-any-certificate --model models/tool-wear --out plant.toml
   resonance connect opc.tcp://mill:4840 --user resonance --password env:MILL_PASSWORD
+  resonance connect opc.tcp://mill:4840 --listen 0.0.0.0:4843       it connects to us
   resonance connect opc.tcp://mill:4840 --search 'spindle speed'    a list to look through
   resonance connect opc.tcp://mill:4840 --diff plant.toml           after an update of the machine
   resonance connect opc.tcp://mill:4840 --export-tags tags.xlsx     a list to edit
@@ -100,6 +105,9 @@ Examples:
 
 Exit codes: 0 done (with --diff: nothing changed), 1 the machine does not answer, or what was
 proposed is no valid plant file (with --diff: it changed), 2 the command line or a file was refused";
+
+/// How long a machine may take to connect.
+const REVERSE_WITHIN_MS: i64 = 120_000;
 
 pub(crate) fn run(args: ConnectArgs) -> Result<ExitCode, CliError> {
     let way = way(&args)?;
@@ -186,6 +194,10 @@ fn over_opcua(args: &ConnectArgs) -> Result<Way, CliError> {
     if let Some(fingerprint) = &args.server_fingerprint {
         set("server_fingerprint", fingerprint.as_str().into());
     }
+    if let Some(listen) = args.listen {
+        set("listen", listen.to_string().into());
+        set("silence_ms_max", REVERSE_WITHIN_MS.into());
+    }
     user(args, &mut table);
     table.try_into().map(Way::Opcua).map_err(|error| options(&error))
 }
@@ -194,6 +206,7 @@ fn over_mtconnect(args: &ConnectArgs) -> Result<Way, CliError> {
     let given = [
         ("--trust-any-certificate", args.trust_any_certificate),
         ("--server-fingerprint", args.server_fingerprint.is_some()),
+        ("--listen", args.listen.is_some()),
     ];
     foreign(args, "OPC UA", &given)?;
     let mut table = toml::Table::new();

@@ -78,6 +78,7 @@ Examples:
   resonance simulate cnc
   resonance simulate cnc --listen opc.tcp://127.0.0.1:0 --format json   on a free port
   resonance simulate cnc --speed 60 --seed 7            an hour a minute, another machine
+  resonance simulate cnc --connect-to 127.0.0.1:4843    a machine that cannot be reached
   resonance simulate cnc --start-cutting --flank-wear-mm 0.25           a tool near its end
   resonance simulate cnc --export shift.csv --hours 8   a table of a shift, without waiting";
 
@@ -132,6 +133,9 @@ struct ListenArgs {
     /// Where the machine listens; port 0 takes a free one and says which.
     #[arg(long, value_name = "URL", default_value = "opc.tcp://127.0.0.1:4840")]
     listen: String,
+    /// Makes the connections to this client (reverse connect), which a source with `listen` is.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    connect_to: Option<SocketAddr>,
     /// Offers encrypted endpoints too, with a certificate kept in this folder. Admits every
     /// client certificate: it is a simulation.
     #[arg(long, value_name = "FOLDER")]
@@ -433,6 +437,7 @@ impl ListenArgs {
             output::say("anyone on the network may read this simulated machine; see --user");
         }
         Ok(Endpoint {
+            connect_to: self.connect_to,
             pki: self.pki.clone(),
             allow_none: !self.encrypted_only,
             user,

@@ -109,6 +109,9 @@ fn mtconnect(text: &mut String, config: &MtconnectConfig) {
 fn opcua(text: &mut String, config: &OpcUaConfig) {
     key(text, "type", "opcua");
     key(text, "url", config.url.as_str());
+    if let Some(listen) = config.listen {
+        key(text, "listen", listen.to_string());
+    }
     if config.security_policy != SecurityPolicy::default() {
         serialized(text, "security_policy", &config.security_policy);
     }

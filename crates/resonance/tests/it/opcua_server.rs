@@ -2,6 +2,7 @@
 
 mod rogues;
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -86,11 +87,22 @@ impl Site {
 
     /// A site that knows the user anna by this certificate.
     async fn start_with(test: &str, open: bool, anna: Option<Vec<u8>>) -> Option<Self> {
+        Self::start_toward(test, open, anna, Vec::new()).await
+    }
+
+    /// One that makes the connections to these clients.
+    async fn start_toward(
+        test: &str,
+        open: bool,
+        anna: Option<Vec<u8>>,
+        connect_to: Vec<SocketAddr>,
+    ) -> Option<Self> {
         let python = peers::python(test)?;
         let folder = tempfile::tempdir().unwrap();
         let context = context(anna);
         let plan = OpcUaServerPlan {
             listen: "127.0.0.1:0".parse().unwrap(),
+            connect_to,
             host: "127.0.0.1".to_owned(),
             allow_anonymous: open,
             allow_none: open,
@@ -310,6 +322,28 @@ async fn only_trusted_applications_with_known_users_are_served() {
         }
     }
     assert!(site.server.status().refused >= 3);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scada_that_cannot_reach_the_server_is_connected_to() {
+    let test = "scada_that_cannot_reach_the_server_is_connected_to";
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let Some(site) = Site::start_toward(test, false, None, vec![free]).await else { return };
+    site.make_client_certificate();
+    let user = Some(("scada", "correct horse"));
+    let mut options = site.secured("Basic256Sha256", "SignAndEncrypt", user);
+    options.extend(["--listen".to_owned(), free.port().to_string()]);
+    assert_eq!(site.connects(&options)["connected"], Json::Null, "nobody trusts it yet");
+    eventually("it waits for an operator", || site.rejected().len() == 1).await;
+    site.trust_the_rejected();
+    let url = site.server.url();
+    let connected = json!({
+        "connected": true,
+        "endpoint_url": url,
+        "server_uri": "urn:127.0.0.1:resonance:gateway",
+    });
+    eventually("it is admitted", || site.connects(&options) == connected).await;
     site.stop().await;
 }
 

@@ -82,6 +82,7 @@ pub async fn start(plan: &OpcUaServerPlan, context: &Context) -> Result<Running,
     let expiry = Arc::new(Expiry::new("server/opcua".to_owned()));
     let options = ServerOptions {
         listen: plan.listen,
+        connect_to: plan.connect_to.clone(),
         host: plan.host.clone(),
         application_name: "Resonance".to_owned(),
         application_uri: format!("urn:{}:resonance:gateway", plan.host),
@@ -156,13 +157,14 @@ fn check(plan: &OpcUaServerPlan) -> Result<(), ServerError> {
         ("allow_none", plan.allow_none, "clients without encryption"),
     ];
     for (key, is_set, who) in only_loopback {
-        if is_set && !plan.listen.ip().is_loopback() {
+        let mut addresses = std::iter::once(&plan.listen).chain(&plan.connect_to);
+        let elsewhere = addresses.find(|address| !address.ip().is_loopback());
+        if let Some(address) = elsewhere.filter(|_| is_set) {
             return Err(ServerError::Configuration {
                 key,
                 problem: format!(
-                    "{who} are admitted on loopback only, and {} is not; set it to false or \
-                     listen on 127.0.0.1",
-                    plan.listen
+                    "{who} are admitted on loopback only, and {address} is not; set it to false \
+                     or keep to 127.0.0.1"
                 ),
             });
         }

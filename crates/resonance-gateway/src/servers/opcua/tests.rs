@@ -19,6 +19,7 @@ use crate::status::{DeploymentState, DeploymentStatus, LatencySummary};
 fn plan(listen: &str) -> OpcUaServerPlan {
     OpcUaServerPlan {
         listen: listen.parse().unwrap(),
+        connect_to: Vec::new(),
         host: "plant".to_owned(),
         allow_anonymous: false,
         allow_none: false,

@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 pub struct OpcUaConfig {
     /// The server's address: `opc.tcp://host:port/path`.
     pub url: String,
+    /// Where the machine connects to, `address:port`, instead of being connected to (reverse
+    /// connect). `url` is then what it says of itself.
+    #[serde(default)]
+    pub listen: Option<std::net::SocketAddr>,
+    /// The application URI that a machine which connects must say.
+    #[serde(default)]
+    pub server_uri: Option<String>,
     /// The security policy. Weaker ones than `basic256sha256`, and `none`, must be allowed with
     /// `allow_weak_security`.
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! From an address to an activated session.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,8 @@ use opcua::client::{AsyncSecureChannel, IdentityToken, SessionRetryPolicy, UAReq
 use opcua::crypto::{CertificateStore, PrivateKey, SecurityPolicy as UaPolicy, X509};
 use opcua::sync::RwLock;
 use opcua::types::{
-    ApplicationDescription, ApplicationType, ByteString, ContextOwned, DecodingOptions,
-    EndpointDescription, Error, GetEndpointsRequest, MessageSecurityMode, NamespaceMap, NodeId,
-    StatusCode, UserTokenType,
+    ApplicationDescription, ApplicationType, ByteString, ContextOwned, EndpointDescription, Error,
+    GetEndpointsRequest, MessageSecurityMode, NamespaceMap, NodeId, StatusCode, UserTokenType,
 };
 use resonance_opcua::structures;
 use resonance_opcua::trust::{Certificate, own_of_chain};
@@ -22,12 +22,9 @@ use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
 use super::failure::Failure;
 use super::pki::{self, APPLICATION_URI, Pki};
 use super::requests::{Live, Running, request_header};
-use super::transport::{CHUNK_BYTES_MAX, CHUNKS_MAX, TcpConnector};
+use super::reverse::Door;
+use super::transport::{CHUNK_BYTES_MAX, CHUNKS_MAX, TcpConnector, decoding_options};
 use crate::secret;
-
-/// Elements of one array, bytes of one text or byte string that a machine may send.
-const ARRAY_MAX: usize = 1 << 20;
-const TEXT_BYTES_MAX: usize = 16 << 20;
 
 /// How long a secure channel's keys serve before they are renewed, milliseconds.
 const CHANNEL_LIFETIME_MS: u32 = 600_000;
@@ -67,6 +64,63 @@ impl Session {
     }
 }
 
+/// How connections to a machine come about.
+pub(super) enum Way {
+    /// We connect.
+    There,
+    /// It connects, once we listen.
+    Here { door: Option<Box<Door>>, came: bool },
+}
+
+impl Way {
+    pub(super) fn new(config: &OpcUaConfig) -> Self {
+        match config.listen {
+            None => Self::There,
+            Some(_) => Self::Here { door: None, came: false },
+        }
+    }
+
+    /// Listens, where the machine is to connect. Returns where, if it is so since now.
+    ///
+    /// # Errors
+    /// Where nothing can listen there.
+    pub(super) async fn open(
+        &mut self,
+        config: &OpcUaConfig,
+    ) -> Result<Option<SocketAddr>, Failure> {
+        let (Self::Here { door: door @ None, came }, Some(listen)) = (self, config.listen) else {
+            return Ok(None);
+        };
+        // To try again at once would be of no use.
+        *came = true;
+        Ok(door.insert(Box::new(Door::open(listen).await?)).address())
+    }
+
+    /// Whether the machine was there at the last try, and so is to be left alone for a while.
+    pub(super) fn was_there(&self) -> bool {
+        matches!(self, Self::There | Self::Here { came: true, .. })
+    }
+
+    /// Looks after what comes while no connection is needed. Does not end.
+    pub(super) async fn mind(&mut self, config: &OpcUaConfig) {
+        match self {
+            Self::Here { door: Some(door), .. } => door.mind(config).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// The way of one connection.
+    async fn connector(&mut self, config: &OpcUaConfig) -> Result<TcpConnector, Failure> {
+        let Self::Here { door: Some(door), came } = self else {
+            return Ok(TcpConnector::new(&config.url));
+        };
+        *came = false;
+        let opened = door.next(config).await?;
+        *came = true;
+        Ok(TcpConnector::over(&config.url, opened))
+    }
+}
+
 /// Why a session does not go on.
 pub(super) enum NotResumed {
     /// The machine cannot be reached; the session may still be there.
@@ -77,8 +131,18 @@ pub(super) enum NotResumed {
     Gone(Failure),
 }
 
+/// Makes the one session of a short visit. See [`connect`].
+pub(super) async fn connect_once(config: &OpcUaConfig) -> Result<(Live, Session), Failure> {
+    let mut way = Way::new(config);
+    way.open(config).await?;
+    connect(config, &mut way).await
+}
+
 /// Makes a session. Each step has a time limit, so a machine that hangs only fails.
-pub(super) async fn connect(config: &OpcUaConfig) -> Result<(Live, Session), Failure> {
+pub(super) async fn connect(
+    config: &OpcUaConfig,
+    way: &mut Way,
+) -> Result<(Live, Session), Failure> {
     let timeout = timeout_of(config);
     let identity = identity(config)?;
     let pki = match config.security_policy {
@@ -95,7 +159,9 @@ pub(super) async fn connect(config: &OpcUaConfig) -> Result<(Live, Session), Fai
             Failure::Unreachable(format!("{}: no answer while {step} in {timeout:?}", config.url))
         }
     };
-    let endpoints = tokio::time::timeout(timeout, discover(config, Arc::clone(&store), timeout))
+    let connector = way.connector(config).await?;
+    let discovered = discover(config, &connector, Arc::clone(&store), timeout);
+    let endpoints = tokio::time::timeout(timeout, discovered)
         .await
         .map_err(limited("asking for its endpoints"))??;
     let mut endpoint = choose(config, &identity, &endpoints)?;
@@ -105,7 +171,7 @@ pub(super) async fn connect(config: &OpcUaConfig) -> Result<(Live, Session), Fai
     }
     // The address as configured is known to reach the machine; the one it tells may not.
     endpoint.endpoint_url = config.url.as_str().into();
-    let connector = TcpConnector::new(&config.url);
+    let connector = way.connector(config).await?;
     let (channel, running) = open(config, &connector, &endpoint, &store).await?;
     let made = async {
         let mut session = create(config, &channel, endpoint, store, pki).await?;
@@ -124,11 +190,12 @@ pub(super) async fn connect(config: &OpcUaConfig) -> Result<(Live, Session), Fai
 /// 5.7.3).
 pub(super) async fn resume(
     config: &OpcUaConfig,
+    way: &mut Way,
     session: &mut Session,
 ) -> Result<Live, NotResumed> {
     let timeout = timeout_of(config);
     let identity = identity(config).map_err(NotResumed::Gone)?;
-    let connector = TcpConnector::new(&config.url);
+    let connector = way.connector(config).await.map_err(NotResumed::Unreachable)?;
     let (channel, running) = open(config, &connector, &session.endpoint, &session.store)
         .await
         .map_err(|failure| match failure {
@@ -221,15 +288,7 @@ fn channel(
     endpoint: EndpointDescription,
     store: Arc<RwLock<CertificateStore>>,
 ) -> AsyncSecureChannel {
-    let options = DecodingOptions {
-        max_message_size: CHUNK_BYTES_MAX * CHUNKS_MAX,
-        max_chunk_count: CHUNKS_MAX,
-        max_array_length: ARRAY_MAX,
-        max_string_length: TEXT_BYTES_MAX,
-        max_byte_string_length: TEXT_BYTES_MAX,
-        ..DecodingOptions::default()
-    };
-    let context = ContextOwned::new(NamespaceMap::new(), structures::loaders(), options);
+    let context = ContextOwned::new(NamespaceMap::new(), structures::loaders(), decoding_options());
     AsyncSecureChannel::new(
         store,
         endpoint.into(),
@@ -251,13 +310,13 @@ fn channel(
 /// Asks, without security, what the server offers (OPC 10000-4, 5.5.4).
 async fn discover(
     config: &OpcUaConfig,
+    connector: &TcpConnector,
     store: Arc<RwLock<CertificateStore>>,
     timeout: Duration,
 ) -> Result<Vec<EndpointDescription>, Failure> {
     let failed = |e: Error| Failure::while_connecting(&config.url, "asking for its endpoints", &e);
     let channel = channel(EndpointDescription::from(config.url.as_str()), store);
-    let connector = TcpConnector::new(&config.url);
-    let mut event_loop = channel.connect_no_retry(&connector).await.map_err(failed)?;
+    let mut event_loop = channel.connect_no_retry(connector).await.map_err(failed)?;
     let request = GetEndpointsRequest {
         request_header: request_header(&NodeId::null(), 1, timeout),
         endpoint_url: config.url.as_str().into(),

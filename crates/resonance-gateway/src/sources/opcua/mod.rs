@@ -12,6 +12,7 @@ pub(in crate::sources) mod history;
 mod pki;
 mod publish;
 mod requests;
+mod reverse;
 mod rounds;
 mod sequence;
 pub mod session;

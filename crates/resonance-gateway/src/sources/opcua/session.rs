@@ -8,13 +8,13 @@ use std::time::Duration;
 use opcua::types::{Error, StatusCode};
 use resonance_opcua::trust::Certificate;
 use resonance_opcua::value::status_from_ua;
-use resonance_plant::{Code, Status, Timestamp, Value};
+use resonance_plant::{Code, Event, Status, Timestamp, Value};
 use tokio::time::Instant;
 
 use super::OpcUaConfig;
 use super::checkup::{ServerTimes, server_times};
 use super::config::{SecurityMode, SecurityPolicy, TimeFrom};
-use super::connect::{NotResumed, SESSION_KEPT, Session, connect, resume};
+use super::connect::{NotResumed, SESSION_KEPT, Session, Way, connect, resume};
 use super::failure::Failure;
 use super::history::recover;
 use super::publish::receive;
@@ -73,6 +73,9 @@ fn check(config: &OpcUaConfig) -> Result<(), SourceError> {
     if !config.url.starts_with("opc.tcp://") {
         return refuse("url", "write opc.tcp://host:port/path");
     }
+    if config.server_uri.is_some() && config.listen.is_none() {
+        return refuse("server_uri", "it goes with listen, for a machine that connects to us");
+    }
     let weak = matches!(
         config.security_policy,
         SecurityPolicy::None | SecurityPolicy::Basic128rsa15 | SecurityPolicy::Basic256
@@ -101,11 +104,11 @@ fn check(config: &OpcUaConfig) -> Result<(), SourceError> {
 }
 
 /// What outlives a session.
-#[derive(Debug)]
 pub(super) struct Reader {
     pub(super) config: Arc<OpcUaConfig>,
     pub(super) link: Link,
     pub(super) unpacker: Unpacker,
+    way: Way,
     contact: Contact,
     expiry: Expiry,
     /// What the session at hand stands on.
@@ -130,6 +133,7 @@ impl Reader {
     fn new(config: OpcUaConfig, link: Link) -> Self {
         Self {
             unpacker: Unpacker::new(&link, config.time),
+            way: Way::new(&config),
             contact: Contact::new(&link, &config.url),
             expiry: Expiry::new(format!("source/{}", link.id)),
             certificates: Vec::new(),
@@ -150,10 +154,14 @@ impl Reader {
             };
             let failure = match connected {
                 Ok((live, mut session)) => {
+                    let config = Arc::clone(&self.config);
+                    let mut way = std::mem::replace(&mut self.way, Way::There);
                     let ended = tokio::select! {
                         () = told(stop) => None,
+                        () = way.mind(&config) => None,
                         failure = self.serve(&live, &mut session, out) => Some(failure),
                     };
+                    self.way = way;
                     let Some(failure) = ended else {
                         let _ = tokio::time::timeout(GOODBYE, live.close()).await;
                         return;
@@ -173,6 +181,9 @@ impl Reader {
                     continue;
                 }
             }
+            if !self.way.was_there() {
+                continue;
+            }
             let wait = self.backoff.wait(random());
             tokio::select! {
                 () = told(stop) => return,
@@ -183,10 +194,11 @@ impl Reader {
 
     /// The session that was kept, over a new connection, or else a new one.
     async fn connected(&mut self, kept: &mut Option<Kept>) -> Result<(Arc<Live>, Kept), Failure> {
+        self.listen().await?;
         if let Some(mut old) = kept.take()
             && old.lost.elapsed() < SESSION_KEPT
         {
-            match resume(&self.config, &mut old.session).await {
+            match resume(&self.config, &mut self.way, &mut old.session).await {
                 Ok(live) => return Ok((Arc::new(live), old)),
                 Err(NotResumed::Unreachable(failure)) => {
                     *kept = Some(old);
@@ -202,11 +214,22 @@ impl Reader {
                 }
             }
         }
-        let (live, session) = connect(&self.config).await?;
+        let (live, session) = connect(&self.config, &mut self.way).await?;
         self.certificates = session.certificates();
         self.look_at_certificates();
         let (lost, fruitless) = (Instant::now(), FRUITLESS_MAX);
         Ok((Arc::new(live), Kept { session, layout: None, lost, fruitless }))
+    }
+
+    /// Where the machine is to connect to us, there is something to connect to.
+    async fn listen(&mut self) -> Result<(), Failure> {
+        let Some(address) = self.way.open(&self.config).await? else { return Ok(()) };
+        let (now, subject) = (self.link.clock.now(), format!("source/{}", self.link.id));
+        let text = format!("awaits {} at {address}", self.config.url);
+        let event = Event::new(now, Code::ServerListening, &subject, text);
+        let address = Value::Text(address.to_string().into());
+        self.link.events.record(event.with("address", address));
+        Ok(())
     }
 
     /// Uses a session until it ends.
@@ -394,6 +417,8 @@ mod tests {
             assert_eq!(problem(&format!("{set}\nallow_weak_security = true")), "");
         }
         assert!(problem("security_mode = 'none'").starts_with("security_mode"));
+        assert!(problem("server_uri = 'urn:mill'").starts_with("server_uri"));
+        assert_eq!(problem("server_uri = 'urn:mill'\nlisten = '127.0.0.1:4843'"), "");
         assert!(problem("password = 'env:SECRET'").starts_with("password"));
         assert!(problem("user_key = 'env:KEY'").starts_with("user_certificate"));
         let certified = "user_certificate = 'a.der'\nuser_key = 'env:KEY'";

@@ -9,7 +9,7 @@ mod details;
 use opcua::types::{Error, NodeId, QualifiedName};
 
 use super::config::OpcUaConfig;
-use super::connect::connect;
+use super::connect::connect_once;
 use super::requests::Live;
 use crate::sources::survey::{Name, Survey, SurveyError};
 
@@ -27,7 +27,7 @@ pub async fn survey(
     config: &OpcUaConfig,
     mut progress: impl FnMut(usize),
 ) -> Result<Survey, SurveyError> {
-    let (live, _) = connect(config).await?;
+    let (live, _) = connect_once(config).await?;
     let found = taken(&live, config, &mut progress).await;
     live.close().await;
     found.map_err(|error| SurveyError(format!("{}: the survey failed: {error}", config.url)))

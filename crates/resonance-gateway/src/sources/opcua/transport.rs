@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use opcua::client::transport::{
     Connector, RequestRecv, SecureChannelState, StreamConnection, StreamConnector, StreamTransport,
@@ -12,6 +13,7 @@ use opcua::client::transport::{
 };
 use opcua::core::comms::tcp_codec::TcpCodec;
 use opcua::core::comms::url::hostname_port_from_url;
+use opcua::sync::Mutex;
 use opcua::types::{ByteString, DecodingOptions, EndpointDescription, Error, StatusCode};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
@@ -24,19 +26,49 @@ pub(super) const CHUNK_BYTES_MAX: usize = 1 << 18;
 /// The most chunks in one message; announced to it. Bounds a message to 64 MiB.
 pub(super) const CHUNKS_MAX: usize = 256;
 
+/// Elements of one array, bytes of one text or byte string that a machine may send.
+const ARRAY_MAX: usize = 1 << 20;
+const TEXT_BYTES_MAX: usize = 16 << 20;
+
 /// Where OPC UA servers listen unless the address says otherwise.
 const PORT: u16 = 4840;
 
-/// Connects to `opc.tcp://host:port/path`.
+/// A connection before anything was said over it, or after a ReverseHello.
+pub(super) struct Opened {
+    pub(super) reader: FramedRead<BoundedReader<OwnedReadHalf>, TcpCodec>,
+    pub(super) writer: OwnedWriteHalf,
+}
+
+impl Opened {
+    /// Whether the peer has closed it.
+    pub(super) async fn has_ended(&mut self) -> bool {
+        let mut byte = [0];
+        let peeked = self.reader.get_mut().inner.peek(&mut byte);
+        matches!(tokio::time::timeout(Duration::ZERO, peeked).await, Ok(Ok(0) | Err(_)))
+    }
+}
+
+/// Connects to `opc.tcp://host:port/path`, or takes the connection that came from there.
 pub(super) struct TcpConnector {
     url: String,
+    came: Mutex<Option<Opened>>,
     state: OnceLock<Arc<SecureChannelState>>,
     reached: AtomicBool,
 }
 
 impl TcpConnector {
     pub(super) fn new(url: &str) -> Self {
-        Self { url: url.into(), state: OnceLock::new(), reached: AtomicBool::new(false) }
+        Self {
+            url: url.into(),
+            came: Mutex::default(),
+            state: OnceLock::new(),
+            reached: AtomicBool::new(false),
+        }
+    }
+
+    /// Over a connection that the machine made.
+    pub(super) fn over(url: &str, came: Opened) -> Self {
+        Self { came: Mutex::new(Some(came)), ..Self::new(url) }
     }
 
     /// Whether somebody took the TCP connection, whatever became of it.
@@ -66,10 +98,14 @@ impl Connector for TcpConnector {
         config: TransportConfiguration,
     ) -> Result<Self::Transport, Error> {
         self.state.get_or_init(|| Arc::clone(&channel));
-        let open = |url, options| async {
-            let opened = open(url, options).await;
+        let open = |url: String, _| async {
+            let came = self.came.lock().take();
+            let opened = match came {
+                Some(came) => Ok(came),
+                None => open(&url).await,
+            };
             self.reached.store(opened.is_ok(), Ordering::Relaxed);
-            opened
+            opened.map(|Opened { reader, writer }| StreamConnection::new(reader, writer, url))
         };
         StreamConnector::new(open, self.url.clone()).connect(channel, outgoing, config).await
     }
@@ -79,20 +115,34 @@ impl Connector for TcpConnector {
     }
 }
 
-async fn open(
-    url: String,
-    options: DecodingOptions,
-) -> Result<StreamConnection<BoundedReader<OwnedReadHalf>, OwnedWriteHalf>, Error> {
-    let (host, port) = hostname_port_from_url(&url, PORT)
+async fn open(url: &str) -> Result<Opened, Error> {
+    let (host, port) = hostname_port_from_url(url, PORT)
         .map_err(|status| Error::new(status, format!("{url} is not an opc.tcp:// address")))?;
     let unreachable =
         |error: io::Error| Error::new(StatusCode::BadCommunicationError, format!("{url}: {error}"));
     let stream = TcpStream::connect((host.as_str(), port)).await.map_err(unreachable)?;
     // Publish requests are small and answers wait for them.
     stream.set_nodelay(true).map_err(unreachable)?;
-    let (read, write) = stream.into_split();
-    let reader = BoundedReader::new(read, CHUNK_BYTES_MAX);
-    Ok(StreamConnection::new(FramedRead::new(reader, TcpCodec::new(options)), write, url))
+    Ok(framed(stream))
+}
+
+/// A stream as messages, within bounds.
+pub(super) fn framed(stream: TcpStream) -> Opened {
+    let (reader, writer) = stream.into_split();
+    let reader = BoundedReader::new(reader, CHUNK_BYTES_MAX);
+    Opened { reader: FramedRead::new(reader, TcpCodec::new(decoding_options())), writer }
+}
+
+/// What of a message is taken.
+pub(super) fn decoding_options() -> DecodingOptions {
+    DecodingOptions {
+        max_message_size: CHUNK_BYTES_MAX * CHUNKS_MAX,
+        max_chunk_count: CHUNKS_MAX,
+        max_array_length: ARRAY_MAX,
+        max_string_length: TEXT_BYTES_MAX,
+        max_byte_string_length: TEXT_BYTES_MAX,
+        ..DecodingOptions::default()
+    }
 }
 
 /// Message type, chunk type and size (OPC 10000-6, 7.1.2.2).

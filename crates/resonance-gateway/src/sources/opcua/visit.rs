@@ -7,7 +7,7 @@ use resonance_plant::Clock;
 
 use super::checkup::server_times;
 use super::config::OpcUaConfig;
-use super::connect::connect;
+use super::connect::connect_once;
 use super::pki;
 use crate::sources::Visit;
 
@@ -28,8 +28,9 @@ pub(in crate::sources) async fn visit(
 ) -> Result<Visit, String> {
     let step_ms = u32::try_from(step.as_millis()).unwrap_or(u32::MAX);
     let request_timeout_ms = config.request_timeout_ms.min(step_ms);
-    let config = OpcUaConfig { request_timeout_ms, ..config.clone() };
-    let (live, session) = connect(&config).await.map_err(|failure| failure.to_string())?;
+    let silence_ms_max = config.silence_ms_max.min(step_ms);
+    let config = OpcUaConfig { request_timeout_ms, silence_ms_max, ..config.clone() };
+    let (live, session) = connect_once(&config).await.map_err(|failure| failure.to_string())?;
     let times = server_times(&live, clock).await;
     live.close().await;
     let times = times.map_err(|error| format!("{}: asking for its time: {error}", config.url))?;

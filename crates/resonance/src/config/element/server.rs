@@ -32,6 +32,11 @@ pub(crate) struct OpcUaServer {
     #[serde(default = "defaults::opcua_listen")]
     #[schemars(with = "String")]
     pub(crate) listen: SocketAddr,
+    /// Clients that cannot reach the server, `address:port`: it makes the connections to them
+    /// (reverse connect).
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) connect_to: Vec<SocketAddr>,
     /// The host name that clients use. Absent: the address of `listen`.
     #[serde(default)]
     pub(crate) host: Option<String>,

@@ -205,6 +205,7 @@ impl Resolver<'_, '_> {
     pub(super) fn servers(&self) -> ServersPlan {
         let opcua = self.file.server.opcua.as_ref().map(|server| OpcUaServerPlan {
             listen: server.listen,
+            connect_to: server.connect_to.clone(),
             host: server.host.clone().unwrap_or_else(|| match server.listen.ip() {
                 ip if ip.is_loopback() => "localhost".into(),
                 ip => ip.to_string(),

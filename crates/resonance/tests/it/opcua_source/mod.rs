@@ -5,6 +5,7 @@ pub mod harness;
 mod history;
 mod losses;
 mod resume;
+mod reverse;
 pub mod scale;
 mod security;
 mod values;

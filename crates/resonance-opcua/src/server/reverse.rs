@@ -1,0 +1,138 @@
+//! Connections that the server makes to its clients, because they cannot reach it (reverse connect;
+//! OPC 10000-6, 7.1.3).
+//!
+//! One connection that nobody uses yet always stands ready: the server says in a ReverseHello who it
+//! is, and the client begins as ever, when it likes. From then on the connection is passed on to the
+//! server's own address.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// Connections of one client that are in use.
+const USED_MAX: usize = 16;
+
+/// A connection that nobody uses is made anew after this time: the client may be long gone.
+const UNUSED_MAX: Duration = Duration::from_secs(60);
+
+/// How long a client may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long until the next try, from one failure to the next.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Has connections to a client at hand, for ever.
+pub(super) async fn stand_ready(client: SocketAddr, server: SocketAddr, hello: Vec<u8>) {
+    let server = SocketAddr::new(reachable(server.ip()), server.port());
+    let used = Arc::new(Semaphore::new(USED_MAX));
+    let mut retry = RETRY_FIRST;
+    let mut is_told = false;
+    loop {
+        let Ok(turn) = Arc::clone(&used).acquire_owned().await else { return };
+        match offered(client, &hello).await {
+            Ok(Some(mut client)) => {
+                (retry, is_told) = (RETRY_FIRST, false);
+                tokio::spawn(async move {
+                    let _turn = turn;
+                    if let Ok(mut server) = TcpStream::connect(server).await {
+                        let _ = server.set_nodelay(true);
+                        // How it ends is for either side to tell.
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%client, %error, "no reverse connection to the client; trying again");
+                }
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(RETRY_MAX);
+            }
+        }
+    }
+}
+
+/// A connection that the client begins to use; `None` where it did not in time.
+async fn offered(client: SocketAddr, hello: &[u8]) -> io::Result<Option<TcpStream>> {
+    let connecting = TcpStream::connect(client);
+    let mut stream = tokio::time::timeout(CONNECT_WITHIN, connecting).await??;
+    stream.set_nodelay(true)?;
+    stream.write_all(hello).await?;
+    match tokio::time::timeout(UNUSED_MAX, stream.peek(&mut [0])).await {
+        Err(_) => Ok(None),
+        Ok(Ok(0)) => Err(io::Error::other("the client closes it")),
+        Ok(peeked) => peeked.map(|_| Some(stream)),
+    }
+}
+
+/// Where a server on this address answers connections from the same computer.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    }
+}
+
+/// The message `RHE`: the server's application URI and the URL that the client is to use (OPC
+/// 10000-6, 7.1.2.6).
+pub(super) fn reverse_hello(server_uri: &str, endpoint_url: &str) -> Vec<u8> {
+    let texts = [server_uri, endpoint_url];
+    let length = 8 + texts.iter().map(|text| 4 + text.len()).sum::<usize>();
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+    let mut message = Vec::with_capacity(length);
+    message.extend_from_slice(b"RHEF");
+    message.extend_from_slice(&size(length));
+    for text in texts {
+        message.extend_from_slice(&size(text.len()));
+        message.extend_from_slice(text.as_bytes());
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_reverse_hello_is_these_bytes() {
+        let expected = b"RHEF\x1e\0\0\0\x05\0\0\0urn:a\x09\0\0\0opc.tcp:x";
+        assert_eq!(reverse_hello("urn:a", "opc.tcp:x"), expected);
+    }
+
+    #[tokio::test]
+    async fn the_next_connection_stands_ready_once_one_is_used() {
+        let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let (client, server) = (client.await.unwrap(), server.await.unwrap());
+        let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
+        let ready = tokio::spawn(stand_ready(addresses.0, addresses.1, b"hello".to_vec()));
+        let mut used = Vec::new();
+        for _ in 0..3 {
+            let (mut stream, _) = client.accept().await.unwrap();
+            let mut said = [0; 5];
+            stream.read_exact(&mut said).await.unwrap();
+            assert_eq!(&said, b"hello");
+            stream.write_all(b"from the client").await.unwrap();
+            let (mut at_server, _) = server.accept().await.unwrap();
+            let mut heard = [0; 15];
+            at_server.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, b"from the client");
+            at_server.write_all(b"back").await.unwrap();
+            let mut answer = [0; 4];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"back");
+            used.push((stream, at_server));
+        }
+        ready.abort();
+    }
+}
