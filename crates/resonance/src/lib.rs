@@ -1,5 +1,5 @@
 //! What the `resonance` command is made of. The command is all that is offered: nobody else should
-//! depend on this crate, whose two public functions serve the program and its fuzz target.
+//! depend on this crate, whose public functions serve the program and its fuzz targets.
 
 mod backup;
 mod cli;
@@ -21,6 +21,15 @@ pub fn main() -> ExitCode {
         eprintln!("ONNX Runtime may gather usage data; set {TELEMETRY_VARIABLE}=1 to forbid it");
     }
     cli::main()
+}
+
+/// Reads a list of tags, `.csv` or `.xlsx`. Returns the number of its tags.
+///
+/// # Errors
+/// Why it is refused, as text.
+pub fn check_tags(file: &Path) -> Result<usize, String> {
+    let list = connect::TagList::read(file).map_err(|error| error.to_string())?;
+    Ok(list.len())
 }
 
 /// What `resonance plant check` says of a plant file's text whose paths are relative to `folder`:

@@ -104,6 +104,11 @@ impl TagList {
         Self::parse(&file, kind, &bytes)
     }
 
+    /// How many tags it has.
+    pub(crate) fn len(&self) -> usize {
+        self.tags.len()
+    }
+
     fn parse(file: &str, kind: Kind, bytes: &[u8]) -> Result<Self, TagError> {
         let read = match kind {
             Kind::Csv => delimited::read(bytes),

@@ -13,19 +13,39 @@ const WORKING_BYTES: u64 = 8 << 20;
 
 /// Why a file is no image that we take; always its sender's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub enum Refused {
+    /// More than `bytes_max`.
     #[error("it has {bytes} bytes; at most {most} are taken (`bytes_max`)")]
-    TooManyBytes { bytes: usize, most: u32 },
+    TooManyBytes {
+        /// Its bytes.
+        bytes: usize,
+        /// How many are taken.
+        most: u32,
+    },
+    /// Neither PNG nor JPEG.
     #[error("it is neither a PNG nor a JPEG file")]
     Format,
+    /// A side is longer than `side_max`, or there are none.
     #[error("it is {width} x {height} pixels; at most {most} a side are taken (`side_max`)")]
-    TooLarge { width: u32, height: u32, most: u32 },
+    TooLarge {
+        /// Pixels, by its header.
+        width: u32,
+        /// Pixels, by its header.
+        height: u32,
+        /// Pixels a side that are taken.
+        most: u32,
+    },
+    /// It breaks off, or contradicts itself.
     #[error("it cannot be decoded: {0}")]
     Damaged(String),
 }
 
-/// The image's bytes, scaled as the source says.
-pub(super) fn decode(file: &[u8], config: &ImageConfig) -> Result<Vec<u8>, Refused> {
+/// The image's bytes, one for each pixel or three planes of them, row after row, scaled as the source
+/// says.
+///
+/// # Errors
+/// Where the file is no such image, or larger than the source takes.
+pub fn decode(file: &[u8], config: &ImageConfig) -> Result<Vec<u8>, Refused> {
     if file.len() > config.bytes_max as usize {
         let (bytes, most) = (file.len(), config.bytes_max);
         return Err(Refused::TooManyBytes { bytes, most });

@@ -15,5 +15,6 @@ mod session;
 mod tests;
 
 pub use config::{ADDRESSES, ImageConfig};
+pub use decode::{Refused, decode};
 pub use session::ImageSource;
 pub(super) use session::visit;
