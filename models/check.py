@@ -284,7 +284,7 @@ def main():
         print(f"WRONG {said}", file=sys.stderr)
     if check.wrong or (options.strict and check.skipped):
         sys.exit(1)
-    print("models: every stated figure was reproduced" if not check.skipped else "models: done")
+    print("models: every figure in the manifests was reproduced" if not check.skipped else "models: done")
 
 
 if __name__ == "__main__":

@@ -4,15 +4,17 @@
 models-exporter:
 	cargo build --profile fast -p resonance-simulate --examples
 
-# Trains every model anew; the files come out the same unless the data or the scripts changed.
+# Trains every model anew; on one kind of processor the files come out the same unless the data or the
+# scripts changed. Those that learn from simulations need no data.
 models: models-exporter peers
-	$(RESONANCE_PEERS_PYTHON) models/turbofan-rul/train.py
 	$(RESONANCE_PEERS_PYTHON) models/tool-wear/train.py
-	$(RESONANCE_PEERS_PYTHON) models/cutting/train.py
 	$(RESONANCE_PEERS_PYTHON) models/molding-quality/train.py
 	$(RESONANCE_PEERS_PYTHON) models/coating-anomaly/train.py
+	$(RESONANCE_PEERS_PYTHON) models/turbofan-rul/train.py
+	$(RESONANCE_PEERS_PYTHON) models/cutting/train.py
 	$(RESONANCE_PEERS_PYTHON) models/visual-inspection/train.py
 
-# Computes every stated figure anew from the committed packages; `make test` ends with it.
+# Computes every figure in the manifests anew from the committed packages: a quarter of an hour, so no
+# part of `make test`.
 models-check: models-exporter peers
 	$(RESONANCE_PEERS_PYTHON) models/check.py $(if $(wildcard ../shared/data),--strict)

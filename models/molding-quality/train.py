@@ -176,7 +176,8 @@ depth 4.
 | bad parts found | {f["bad_parts_found"]:.2%} | {f["bad_parts_found_by_cavity_pressure"]:.2%} | 0 % |
 
 {f["bad_parts_share"]:.2%} of these parts were bad; of parts called bad {f["called_bad_that_were"]:.2%} were. Weighing itself scatters by
-0.012 g, which no model can foresee. Interval: ± {f["interval_half_width_g"]} g, calibrated for {molding.COVERAGE:.0%} on {len(molding.CALIBRATE)}
+0.012 g and the density of a batch by 0.02 g, which nothing that the model sees tells: about 0.023 g
+cannot be foreseen. The line sees one number, the model twelve. Interval: ± {f["interval_half_width_g"]} g, calibrated for {molding.COVERAGE:.0%} on {len(molding.CALIBRATE)}
 machines of their own; it covered {f["interval_coverage"]:.2%}.
 
 Verdict: light below {light} g, heavy from {heavy} g on, good between.

@@ -250,7 +250,8 @@ def card(figures):
 DeepPCB (MIT licence): 80 pairs of an inspected board and its template, 640 x 640 pixels each, black
 and white, with boxes around {len(pcb.KINDS) - 1} kinds of defects. A defective tile is cut from the inspected board around a
 defect, its middle off by at most {pcb.OFF_MAX} pixels; a good tile is the same place of the template. So half of the
-tiles are good, and place and surroundings tell nothing.
+tiles are good, and place and surroundings tell nothing. But every good tile is from a template, which is a
+cleaned image: how much of what is told is only that, was not measured.
 
 ## Training
 {f["tiles_trained"]:.0f} tiles of 4 groups of boards; the groups {" and ".join(pcb.HELD_OUT)} were kept for judging whole, for boards of one
@@ -271,7 +272,8 @@ rectified and pooled three ways, two dense layers ({3 * FILTERS}-{HIDDEN}-1). No
 {kinds}
 
 The number of filters, the size of patches and the network were chosen in one attempt; the judged groups
-decided nothing but which of two classifiers (a linear one was the other, 3 points worse).
+decided which of two classifiers (a linear one was the other, 3 points worse), which flatters the figures
+somewhat. No script repeats that comparison.
 
 ## Do not
 - use it on other boards, lighting or scale: a pixel is about 0.02 mm here, and images are black and white;

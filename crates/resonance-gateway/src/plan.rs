@@ -249,9 +249,9 @@ pub struct OpcUaServerPlan {
     pub connect_to: Vec<SocketAddr>,
     /// The host name clients use, in endpoint URLs and in the certificate.
     pub host: String,
-    /// Admits clients without a user, as `view`. Refused unless `listen` is loopback.
+    /// Admits clients without a user, as `view`. Refused unless `listen` and `connect_to` are loopback.
     pub allow_anonymous: bool,
-    /// Also offers SecurityPolicy None. Refused unless `listen` is loopback.
+    /// Also offers SecurityPolicy None. Refused unless `listen` and `connect_to` are loopback.
     pub allow_none: bool,
     /// The folder of the server's own certificate and of the client certificates it trusts.
     pub pki: PathBuf,

@@ -56,8 +56,8 @@ pub async fn start_load(options: LoadOptions) -> Result<Running, LoadError> {
         let (option, value) = ("points", points as f64);
         return Err(LoadError::Option { option, value, expected: "1 to 1,000,000" });
     }
-    if !(hz > 0.0 && hz <= 10_000.0) {
-        let expected = "above 0, at most 10,000";
+    if !(0.001..=10_000.0).contains(&hz) {
+        let expected = "0.001 to 10,000";
         return Err(LoadError::Option { option: "hz", value: hz, expected });
     }
     let channels = (0..points).map(|at| Channel {

@@ -17,8 +17,12 @@ use crate::guard::{guarded, open};
 /// Rows decoded at once.
 const BATCH: usize = 1_024;
 
-/// Bytes of the texts of a column decoded at once.
-const TEXT_BYTES_MAX: usize = 64 << 20;
+/// Nanoseconds of a day, and the Julian day of 1970-01-01, from which INT96 counts.
+const DAY_NS: i64 = 86_400_000_000_000;
+const JULIAN_1970: i64 = 2_440_588;
+
+/// Bytes of all texts decoded at once.
+const TEXT_BYTES_MAX: usize = 192 << 20;
 
 /// Why a file is no table.
 #[derive(Debug, thiserror::Error)]
@@ -211,17 +215,20 @@ impl ParquetRows {
             }
             let group = self.reader.get_row_group(self.group)?;
             self.group += 1;
-            self.left_in_group = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+            self.left_in_group = usize::try_from(group.metadata().num_rows()).map_err(|_| {
+                ParquetError::General("a row group has fewer rows than none".into())
+            })?;
             let readers = self.columns.iter().map(|column| group.get_column_reader(column.place));
             self.open = readers.collect::<Result<_, _>>()?;
         }
         let rows = BATCH.min(self.left_in_group);
         self.left_in_group -= rows;
         self.at = 0;
+        let mut room = TEXT_BYTES_MAX;
         let columns = self.columns.iter().zip(&mut self.open).zip(&mut self.batch);
         for ((column, reader), fields) in columns {
             fields.clear();
-            read(reader, column.holds, rows, fields)?;
+            read(reader, column.holds, rows, &mut room, fields)?;
             if fields.len() != rows {
                 let problem = format!("column {:?} has fewer rows than the others", column.name);
                 return Err(ParquetError::General(problem));
@@ -233,6 +240,11 @@ impl ParquetRows {
 
 fn is_known(codec: Compression) -> bool {
     matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY)
+}
+
+/// A time as a field; empty where it is none that we can tell: 1677 to 2262.
+fn instant(nanos: Option<i64>) -> String {
+    nanos.map_or_else(String::new, |nanos| Timestamp::from_nanos(nanos).to_string())
 }
 
 impl LeftOut {
@@ -255,6 +267,7 @@ fn read(
     reader: &mut ColumnReader,
     holds: Holds,
     rows: usize,
+    room: &mut usize,
     fields: &mut Vec<String>,
 ) -> Result<(), ParquetError> {
     macro_rules! cells {
@@ -265,11 +278,12 @@ fn read(
             let (mut there, mut cells) = (Vec::new(), Vec::new());
             $reader.read_records(rows, Some(&mut there), None, &mut cells)?;
             // Many cells may be one long entry of a dictionary.
-            if cells.iter().map($bytes).sum::<usize>() > TEXT_BYTES_MAX {
+            let bytes = cells.iter().map($bytes).sum::<usize>();
+            *room = room.checked_sub(bytes).ok_or_else(|| {
                 let most =
-                    format!("{rows} texts of a column take more than {TEXT_BYTES_MAX} bytes");
-                return Err(ParquetError::General(most));
-            }
+                    format!("the texts of {rows} rows take more than {TEXT_BYTES_MAX} bytes");
+                ParquetError::General(most)
+            })?;
             let mut told = cells.into_iter().map($told);
             if there.is_empty() {
                 fields.extend(told);
@@ -295,13 +309,19 @@ fn read(
             })
         }
         ColumnReader::Int96ColumnReader(reader) => {
-            cells!(reader, |cell| Timestamp::from_nanos(cell.to_nanos()).to_string())
+            cells!(reader, |cell| {
+                let [low, high, day] = *cell.data() else { return String::new() };
+                let of_day = i64::try_from(u64::from(low) | u64::from(high) << 32).ok();
+                let day = (i64::from(day) - JULIAN_1970).checked_mul(DAY_NS);
+                instant(day.zip(of_day).and_then(|(day, of_day)| day.checked_add(of_day)))
+            })
         }
         ColumnReader::FloatColumnReader(reader) => cells!(reader, |cell| cell.to_string()),
         ColumnReader::DoubleColumnReader(reader) => cells!(reader, |cell| cell.to_string()),
         ColumnReader::ByteArrayColumnReader(reader) => {
             let text = |cell: ByteArray| String::from_utf8_lossy(cell.data()).into_owned();
-            cells!(reader, text, ByteArray::len)
+            // What is no UTF-8 may grow threefold.
+            cells!(reader, text, |cell: &ByteArray| 3 * cell.len())
         }
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
             cells!(reader, |cell| match cell.data() {
@@ -401,10 +421,9 @@ impl Holds {
 
     /// A whole number, in the sense of the column.
     fn whole(self, signed: i64, unsigned: i64) -> String {
-        const DAY_NS: i64 = 86_400_000_000_000;
         match self {
-            Self::Instant(unit) => Timestamp::from_nanos(signed.saturating_mul(unit)).to_string(),
-            Self::Date => Timestamp::from_nanos(signed.saturating_mul(DAY_NS)).to_string(),
+            Self::Instant(unit) => instant(signed.checked_mul(unit)),
+            Self::Date => instant(signed.checked_mul(DAY_NS)),
             Self::Decimal(places) => (signed as f64 / 10_f64.powi(places)).to_string(),
             Self::Whole(DataType::Uint8 | DataType::Uint16 | DataType::Uint32) => {
                 unsigned.to_string()

@@ -34,6 +34,9 @@ const ROW_GROUP_BYTES: usize = 8 << 20;
 /// Rows of a row group.
 const ROW_GROUP_ROWS: usize = 64 * 1024;
 
+/// Rows of a group that are read: more than we write, by much.
+const ROW_GROUP_ROWS_MAX: usize = 16 * ROW_GROUP_ROWS;
+
 impl TableWriter {
     /// A new file. `about` is kept in it under a key.
     pub(super) fn create(
@@ -190,7 +193,12 @@ impl TableReader {
     ) -> Result<Vec<Column>, RecordingError> {
         let damaged = |error: &ParquetError| RecordingError::damaged(&self.file, error);
         let group = self.reader.get_row_group(group).map_err(|error| damaged(&error))?;
-        let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+        let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(usize::MAX);
+        if rows > ROW_GROUP_ROWS_MAX {
+            let error =
+                format!("a row group has {rows} rows; at most {ROW_GROUP_ROWS_MAX} are read");
+            return Err(damaged(&ParquetError::General(error)));
+        }
         let mut columns = Vec::with_capacity(specs.len());
         for (spec, place) in specs.iter().zip(places) {
             let wrong = |problem: String| RecordingError::Column {

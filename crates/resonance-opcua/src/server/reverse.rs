@@ -2,17 +2,16 @@
 //! OPC 10000-6, 7.1.3).
 //!
 //! One connection that nobody uses yet always stands ready: the server says in a ReverseHello who it
-//! is, and the client begins as ever, when it likes. From then on the connection is passed on to the
-//! server's own address.
+//! is, and the client begins as ever, with a Hello, when it likes. From then on the connection is passed
+//! on to the server's own address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncWriteExt, copy};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 /// Connections of one client that are in use.
 const USED_MAX: usize = 16;
@@ -20,32 +19,38 @@ const USED_MAX: usize = 16;
 /// A connection that nobody uses is made anew after this time: the client may be long gone.
 const UNUSED_MAX: Duration = Duration::from_secs(60);
 
+/// How a Hello begins (OPC 10000-6, 7.1.2.3).
+const HELLO: &[u8; 3] = b"HEL";
+
 /// How long a client may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long until the next try, from one failure to the next.
+/// How long until the next try, from one failure to the next; after a connection that came to be
+/// used, the first.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// Has connections to a client at hand, for ever.
+/// How long until it is looked again whether a Hello is there whole.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Has connections to a client at hand, for ever. Those in use end with it.
 pub(super) async fn stand_ready(client: SocketAddr, server: SocketAddr, hello: Vec<u8>) {
     let server = SocketAddr::new(reachable(server.ip()), server.port());
-    let used = Arc::new(Semaphore::new(USED_MAX));
+    let mut used = JoinSet::new();
     let mut retry = RETRY_FIRST;
     let mut is_told = false;
     loop {
-        let Ok(turn) = Arc::clone(&used).acquire_owned().await else { return };
+        while used.try_join_next().is_some() {}
+        if used.len() == USED_MAX {
+            tracing::warn!(%client, "{USED_MAX} reverse connections are in use, which is the bound");
+            used.join_next().await;
+        }
         match offered(client, &hello).await {
-            Ok(Some(mut client)) => {
+            Ok(Some(stream)) => {
                 (retry, is_told) = (RETRY_FIRST, false);
-                tokio::spawn(async move {
-                    let _turn = turn;
-                    if let Ok(mut server) = TcpStream::connect(server).await {
-                        let _ = server.set_nodelay(true);
-                        // How it ends is for either side to tell.
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
-                    }
-                });
+                used.spawn(pass_on(stream, server));
+                // A client that hangs up at once is not called again at once.
+                tokio::time::sleep(RETRY_FIRST).await;
             }
             Ok(None) => {}
             Err(error) => {
@@ -65,10 +70,36 @@ async fn offered(client: SocketAddr, hello: &[u8]) -> io::Result<Option<TcpStrea
     let mut stream = tokio::time::timeout(CONNECT_WITHIN, connecting).await??;
     stream.set_nodelay(true)?;
     stream.write_all(hello).await?;
-    match tokio::time::timeout(UNUSED_MAX, stream.peek(&mut [0])).await {
+    match tokio::time::timeout(UNUSED_MAX, begun(&stream)).await {
         Err(_) => Ok(None),
-        Ok(Ok(0)) => Err(io::Error::other("the client closes it")),
-        Ok(peeked) => peeked.map(|_| Some(stream)),
+        Ok(begun) => begun.map(|()| Some(stream)),
+    }
+}
+
+/// Waits until the client says Hello.
+async fn begun(stream: &TcpStream) -> io::Result<()> {
+    let mut said = [0; HELLO.len()];
+    loop {
+        let peeked = stream.peek(&mut said).await?;
+        match &said[..peeked] {
+            [] => return Err(io::Error::other("the client closes it")),
+            said if said == HELLO => return Ok(()),
+            said if HELLO.starts_with(said) => tokio::time::sleep(LOOK_AGAIN).await,
+            _ => return Err(io::Error::other("the client says something else than Hello")),
+        }
+    }
+}
+
+/// Passes on what either side says. OPC UA closes no half: where one side ends, both do.
+async fn pass_on(client: TcpStream, server: SocketAddr) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let _ = server.set_nodelay(true);
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    // How it ends is for either side to tell.
+    tokio::select! {
+        _ = copy(&mut from_client, &mut to_server) => {}
+        _ = copy(&mut from_server, &mut to_client) => {}
     }
 }
 
@@ -122,17 +153,38 @@ mod tests {
             let mut said = [0; 5];
             stream.read_exact(&mut said).await.unwrap();
             assert_eq!(&said, b"hello");
-            stream.write_all(b"from the client").await.unwrap();
+            stream.write_all(b"HELlo and so on").await.unwrap();
             let (mut at_server, _) = server.accept().await.unwrap();
             let mut heard = [0; 15];
             at_server.read_exact(&mut heard).await.unwrap();
-            assert_eq!(&heard, b"from the client");
+            assert_eq!(&heard, b"HELlo and so on");
             at_server.write_all(b"back").await.unwrap();
             let mut answer = [0; 4];
             stream.read_exact(&mut answer).await.unwrap();
             assert_eq!(&answer, b"back");
             used.push((stream, at_server));
         }
+        // Where one side ends, both do.
+        let (mut stream, at_server) = used.remove(0);
+        drop(at_server);
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
         ready.abort();
+        assert!(ready.await.unwrap_err().is_cancelled());
+        let (mut stream, _at_server) = used.remove(0);
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "those in use end with the server");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_says_something_else_is_not_passed_on() {
+        let client = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
+        for said in [&b"ERRF\x10\0\0\0"[..], b"SSH-2.0-x\r\n", b"HA", b""] {
+            let offered = tokio::spawn(offered(addresses.0, b"hello"));
+            let (mut stream, _) = client.accept().await.unwrap();
+            stream.write_all(said).await.unwrap();
+            stream.shutdown().await.unwrap();
+            assert!(offered.await.unwrap().is_err(), "{said:?}");
+        }
     }
 }

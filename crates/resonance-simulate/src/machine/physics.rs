@@ -63,16 +63,18 @@ impl Pace {
     /// Where speed or period is out of bounds.
     pub fn step_s(&self) -> Result<f64, PaceError> {
         let period_s = self.period.as_secs_f64();
+        let step_s = period_s * self.speed;
         let bounds = [
             ("speed", self.speed, 0.0, 10_000.0, "above 0, at most 10,000"),
             ("period in seconds", period_s, 0.000_999, 3600.0, "0.001 to 3600"),
+            ("speed times period, seconds", step_s, 0.0, 86_400.0, "at most 86,400"),
         ];
         for (option, value, above, most, expected) in bounds {
             if !(value > above && value <= most) {
                 return Err(PaceError::Option { option, value, expected });
             }
         }
-        Ok(period_s * self.speed)
+        Ok(step_s)
     }
 }
 

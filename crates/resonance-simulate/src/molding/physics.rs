@@ -101,7 +101,7 @@ impl MoldingPhysics {
             batch_density: 1.0,
             valve_cycles: valve as u32,
             cycles: 0,
-            shot: Shot::default(),
+            shot: Shot { cycle_s: relations.cycle.close_s, ..Shot::default() },
             reading: Reading::default(),
             chance,
         };
@@ -111,8 +111,7 @@ impl MoldingPhysics {
         machine
     }
 
-    /// Whether the last part's weight is within tolerance, and that weight, grams, as the
-    /// simulation computes it; `None` before the first.
+    /// The weight of the last part, grams, as a scale would tell it; `None` before the first.
     pub fn last_weight_g(&self) -> Option<f64> {
         self.reading.last.as_ref().map(|shot| shot.weight_g)
     }
@@ -202,8 +201,10 @@ impl MoldingPhysics {
         let density = self.batch_density / (material.specific_volume_cm3_per_g * volume);
 
         let injection_s = injection.shot_cm3 / injection.flow_cm3_per_s * slower;
-        self.shot.injection_s = injection_s * chance.factor(0.002);
-        self.shot.dosing_s = screw.dosing_s * viscosity.powf(0.3) * chance.factor(0.004);
+        self.shot.injection_s = injection_s * chance.factor(injection.scatter);
+        self.shot.dosing_s = screw.dosing_s
+            * viscosity.powf(screw.viscosity_exponent)
+            * chance.factor(screw.scatter);
         self.shot.pressure_bar =
             needed_bar.min(injection.pressure_limit_bar) + injection.noise_bar * chance.normal();
         self.shot.cavity_bar = cavity_bar + hold.noise_bar * chance.normal();
@@ -304,7 +305,7 @@ mod tests {
             machine.step(0.1);
         }
         let Value::Float(cycle_s) = machine.value(channel("Job.LastCycleTime")) else { panic!() };
-        assert!((cycle_s - 19.2).abs() < 1.5, "{cycle_s}");
+        assert!((cycle_s - 20.4).abs() < 0.3, "{cycle_s}");
         assert_eq!(machine.value(channel("Job.LastPartId")), Value::Text("M1-000001".into()));
     }
 

@@ -97,6 +97,7 @@ pub struct Injection {
     pub viscosity_exponent: f64,
     pub pressure_limit_bar: f64,
     pub noise_bar: f64,
+    pub scatter: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -120,6 +121,8 @@ pub struct Screw {
     pub exchange_s: f64,
     pub leak_bar_per_cm3: f64,
     pub noise_cm3: f64,
+    pub viscosity_exponent: f64,
+    pub scatter: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -72,7 +72,7 @@ pub enum ReplayError {
         problem: String,
     },
     /// An option makes no sense.
-    #[error("speed is {0}; it must be above 0 and at most 100,000")]
+    #[error("speed is {0}; it must be 0.001 to 100,000")]
     Speed(f64),
     /// The machine's description makes no sense.
     #[error(transparent)]
@@ -97,7 +97,7 @@ impl Recording {
     /// Names the file, and the line and column, that cannot be understood.
     pub fn open(options: ReplayOptions) -> Result<Self, ReplayError> {
         let ReplayOptions { file, describe, speed, repeat, group } = options;
-        if !(speed > 0.0 && speed <= 100_000.0) {
+        if !(0.001..=100_000.0).contains(&speed) {
             return Err(ReplayError::Speed(speed));
         }
         let mut notices = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -55,23 +55,30 @@ pub(crate) struct Written {
     pub(crate) bytes: u64,
 }
 
-/// Writes a new archive that nobody else may read. A file begun is taken away again on failure.
+/// Writes a new archive that nobody else may read, or none.
 ///
 /// # Errors
 /// Where the file is there already or cannot be written, or a path does not fit.
 pub(crate) fn write(gathered: Gathered, path: &Path) -> Result<Written, WriteError> {
     let failed = |source| WriteError::File { path: path.to_owned(), source };
-    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-    let written = write_to(gathered, file.map_err(failed)?, &failed);
-    if written.is_err() {
-        let _ = std::fs::remove_file(path);
+    if path.exists() {
+        return Err(failed(io::ErrorKind::AlreadyExists.into()));
     }
-    written
+    // Under its name it is whole, whatever happens meanwhile.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let file = tempfile::Builder::new()
+        .prefix(".resonance-backup-")
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder.unwrap_or(Path::new(".")));
+    let mut file = file.map_err(failed)?;
+    let written = write_to(gathered, file.as_file_mut(), &failed)?;
+    file.persist_noclobber(path).map_err(|refused| failed(refused.error))?;
+    Ok(written)
 }
 
 fn write_to(
     gathered: Gathered,
-    file: File,
+    file: &mut File,
     failed: &dyn Fn(io::Error) -> WriteError,
 ) -> Result<Written, WriteError> {
     let mut listing = gathered.listing.clone();
@@ -127,13 +134,29 @@ fn digest(content: &Content) -> io::Result<(u64, String)> {
     Ok((hashing.bytes, hex(&hashing.sha256.finalize())))
 }
 
+/// Why a copy ended early.
+pub(super) enum Broken {
+    /// What was read.
+    Read(io::Error),
+    /// What was written.
+    Written(io::Error),
+}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Read(error) | Broken::Written(error) => error,
+        }
+    }
+}
+
 /// Copies to the end.
-pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
+pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<(), Broken> {
     let mut piece = vec![0; PIECE];
     loop {
-        match from.read(&mut piece)? {
+        match from.read(&mut piece).map_err(Broken::Read)? {
             0 => return Ok(()),
-            read => to.write_all(&piece[..read])?,
+            read => to.write_all(&piece[..read]).map_err(Broken::Written)?,
         }
     }
 }

@@ -90,7 +90,17 @@ pub(crate) fn gather(plant: &PlantText, scratch: &Path) -> Result<Gathered, Gath
     let copies = copies.map_err(|error| unreadable(scratch, &error))?;
     let name = plant.path().file_name().and_then(|name| name.to_str());
     let name = name.filter(|name| *name != LISTING).unwrap_or("plant.toml").to_owned();
+    // A restored plant has such a folder already.
+    let kept: Vec<String> =
+        plant.named_paths().iter().filter_map(|named| inside(Path::new(&named.text))).collect();
+    let is_used = |outside: &String| {
+        let below = format!("{outside}/");
+        kept.iter().any(|place| place == outside || place.starts_with(&below))
+    };
+    let numbered = (2..).map(|number| format!("{OUTSIDE}-{number}"));
+    let outside = std::iter::once(OUTSIDE.to_owned()).chain(numbered).find(|it| !is_used(it));
     let mut gathering = Gathering {
+        outside: outside.unwrap_or_default(),
         folder: plant.folder(),
         copies: copies.path(),
         files: BTreeMap::new(),
@@ -132,6 +142,8 @@ pub(crate) fn gather(plant: &PlantText, scratch: &Path) -> Result<Gathered, Gath
 }
 
 struct Gathering<'p> {
+    /// The folder of what was outside.
+    outside: String,
     folder: &'p Path,
     copies: &'p Path,
     files: BTreeMap<String, Content>,
@@ -190,7 +202,7 @@ impl Gathering<'_> {
             _ => None,
         });
         if let Some(folder) = shared.filter(|folder| folder.is_dir()) {
-            let place = format!("{OUTSIDE}/pki");
+            let place = format!("{}/pki", self.outside);
             self.trust(&folder, &place, 0)?;
             self.afterwards.push(format!(
                 "the sources' certificates were in {}; start with RESONANCE_PKI={place}, or put \
@@ -209,7 +221,7 @@ impl Gathering<'_> {
         let path = self.folder.join(text);
         let (taken, name) = (self.places.len(), path.file_name().and_then(|name| name.to_str()));
         let name = name.and_then(|name| inside(Path::new(name))).unwrap_or_else(|| "it".into());
-        let new = || format!("{OUTSIDE}/{taken}-{name}");
+        let new = || format!("{}/{taken}-{name}", self.outside);
         self.places.entry(path).or_insert_with(new).clone()
     }
 
@@ -257,8 +269,12 @@ impl Gathering<'_> {
 
     /// A folder of certificates; none is no error, for it is made when it is needed.
     fn trust(&mut self, folder: &Path, place: &str, depth: usize) -> Result<(), GatherError> {
-        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-        let mut entries: Vec<_> = entries.flatten().collect();
+        let entries = match fs::read_dir(folder).and_then(Iterator::collect) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries,
+        };
+        let mut entries: Vec<fs::DirEntry> =
+            entries.map_err(|error: std::io::Error| unreadable(folder, &error))?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let (path, name) = (entry.path(), entry.file_name());
@@ -271,6 +287,8 @@ impl Gathering<'_> {
                         self.leave_out(&format!("{place}/{name}"), why);
                     } else if depth < DEPTH_MAX {
                         self.trust(&path, &format!("{place}/{name}"), depth + 1)?;
+                    } else {
+                        self.leave_out(&path.display().to_string(), "it lies too deep");
                     }
                 }
                 (Some(name), Some(kind)) if kind.is_file() => {

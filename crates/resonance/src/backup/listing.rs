@@ -102,5 +102,7 @@ pub(super) fn inside(path: &Path) -> Option<String> {
         }
     }
     let kept = kept.to_str()?;
-    (!kept.is_empty() && !kept.contains(['\\', '\0', '\n'])).then(|| kept.to_owned())
+    // What a terminal would obey is no name either.
+    let is_odd = |c: char| c == '\\' || c.is_control();
+    (!kept.is_empty() && !kept.contains(is_odd)).then(|| kept.to_owned())
 }

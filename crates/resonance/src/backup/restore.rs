@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::archive::{Hashing, copy, hex};
+use super::archive::{Broken, Hashing, copy, hex};
 use super::listing::{Entry, FILES_MAX, FORMAT, LISTING, Listing, inside};
 
 /// The longest listing, bytes.
@@ -113,8 +113,9 @@ pub(crate) fn restore(
     if fs::read_dir(into).map_or(into.exists(), |mut entries| entries.next().is_some()) {
         return Err(RestoreError::NotEmpty(into.to_owned()));
     }
+    let mut file = File::open(archive).map_err(|error| system(archive, error))?;
     if let Some(expected) = &terms.sha256 {
-        expect_digest(archive, expected)?;
+        expect_digest(archive, &mut file, expected)?;
     }
     let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
@@ -124,7 +125,7 @@ pub(crate) fn restore(
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(parent);
     let scratch = scratch.map_err(|error| system(parent, error))?;
-    let listing = unpack(archive, scratch.path(), terms, &mut progress)?;
+    let listing = unpack(file, scratch.path(), terms, &mut progress)?;
     check_packages(&listing, scratch.path())?;
     // What is there is an empty folder, of which the new one takes the place.
     fs::rename(scratch.path(), into).map_err(|error| system(into, error))?;
@@ -132,12 +133,11 @@ pub(crate) fn restore(
 }
 
 fn unpack(
-    archive: &Path,
+    file: File,
     folder: &Path,
     terms: &Terms,
     progress: &mut dyn FnMut(&Entry),
 ) -> Result<Listing, RestoreError> {
-    let file = File::open(archive).map_err(|error| system(archive, error))?;
     let mut unpacked = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
     // Raw: extensions, which may name any file and take any room, are not looked at.
     let entries = unpacked.entries().map_err(|error| damaged(&error))?.raw(true);
@@ -245,7 +245,10 @@ fn take(
     }
     let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
     let mut hashing = Hashing { file: file.map_err(failed)?, sha256: Sha256::new(), bytes: 0 };
-    copy(&mut entry, &mut hashing).map_err(|error| damaged(&error))?;
+    copy(&mut entry, &mut hashing).map_err(|broken| match broken {
+        Broken::Read(error) => damaged(&error),
+        Broken::Written(error) => failed(error),
+    })?;
     hashing.file.sync_all().map_err(failed)?;
     if hashing.bytes != expected.bytes {
         return Err(changed("length"));
@@ -270,10 +273,11 @@ fn check_packages(listing: &Listing, folder: &Path) -> Result<(), RestoreError> 
     Ok(())
 }
 
-fn expect_digest(archive: &Path, expected: &str) -> Result<(), RestoreError> {
-    let mut file = File::open(archive).map_err(|error| system(archive, error))?;
+/// Leaves the file at its beginning: what is unpacked is what was digested.
+fn expect_digest(archive: &Path, file: &mut File, expected: &str) -> Result<(), RestoreError> {
     let mut hashing = Hashing { file: io::sink(), sha256: Sha256::new(), bytes: 0 };
-    copy(&mut file, &mut hashing).map_err(|error| system(archive, error))?;
+    copy(file, &mut hashing).map_err(|broken| system(archive, broken.into()))?;
+    file.rewind().map_err(|error| system(archive, error))?;
     let found = hex(&hashing.sha256.finalize());
     if found == expected.trim_start_matches("sha256:").to_lowercase() {
         return Ok(());
@@ -283,7 +287,8 @@ fn expect_digest(archive: &Path, expected: &str) -> Result<(), RestoreError> {
 
 /// What an entry calls itself.
 fn name(entry: &tar::Entry<'_, impl Read>) -> String {
-    String::from_utf8_lossy(&entry.path_bytes()).into_owned()
+    let name = entry.path_bytes();
+    String::from_utf8_lossy(&name).replace(char::is_control, "\u{fffd}")
 }
 
 fn foreign(error: RestoreError) -> RestoreError {

@@ -229,7 +229,13 @@ fn change(
                 let problem = format!("{}: it is no certificate", file.display());
                 return Err(CliError::Refused(problem));
             };
-            vec![(only(&folders)?, *it)]
+            let only = only(&folders)?;
+            if what == "removed" && found(&only.folder, &it.fingerprint()).is_empty() {
+                let (file, folder) = (file.display(), only.folder.path().display());
+                let problem = format!("{file}: {folder} has no such certificate");
+                return Err(CliError::Failed(problem));
+            }
+            vec![(only, *it)]
         }
         (None, Some(print)) => folders
             .iter()

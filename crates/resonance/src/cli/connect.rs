@@ -46,8 +46,8 @@ pub(crate) struct ConnectArgs {
     #[arg(long, value_name = "WORDS", conflicts_with = "diff")]
     search: Option<String>,
     /// A list of tags, .csv or .xlsx: its points and no others, as it says or else as the machine
-    /// does. Columns: asset, class, point, address, type, quantity, unit, low, high, labels,
-    /// semantic_id, qualifier, description; address alone is needed, `-` takes away.
+    /// does. Columns: asset, class, point, address, type, quantity, unit, low, high, interpolation,
+    /// labels, semantic_id, qualifier, description; address alone is needed, `-` takes away.
     #[arg(long, value_name = "FILE", conflicts_with = "diff")]
     tags: Option<PathBuf>,
     /// Write the proposed points as such a list, .csv or .xlsx, to be edited and given to --tags; a
@@ -195,6 +195,15 @@ fn over_opcua(args: &ConnectArgs) -> Result<Way, CliError> {
         set("server_fingerprint", fingerprint.as_str().into());
     }
     if let Some(listen) = args.listen {
+        if listen.port() == 0 {
+            return Err(CliError::Refused(
+                "--listen: write the port to which the machine connects".into(),
+            ));
+        }
+        output::say(&format!(
+            "awaiting {} at {listen}; the machine may take a minute to connect",
+            args.url
+        ));
         set("listen", listen.to_string().into());
         set("silence_ms_max", REVERSE_WITHIN_MS.into());
     }

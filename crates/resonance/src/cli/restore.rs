@@ -71,7 +71,8 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<ExitCode, CliError> {
                 text += &format!("not in the backup: {}: {}\n", left_out.what, left_out.why);
             }
             text.extend(listing.afterwards.iter().map(|todo| format!("to do: {todo}\n")));
-            output::print(&text)?;
+            // An archive is from elsewhere: its texts give a terminal no orders.
+            output::print(&text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}"))?;
             output::say(&report.render(output::colored(&std::io::stderr())));
         }
     }

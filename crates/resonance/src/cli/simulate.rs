@@ -433,7 +433,8 @@ impl ListenArgs {
             Ok::<_, CliError>(User { name, password })
         });
         let user = user.transpose()?;
-        if !endpoint.listen.ip().is_loopback() && user.is_none() {
+        let mut addresses = std::iter::once(&endpoint.listen).chain(&self.connect_to);
+        if addresses.any(|address| !address.ip().is_loopback()) && user.is_none() {
             output::say("anyone on the network may read this simulated machine; see --user");
         }
         Ok(Endpoint {

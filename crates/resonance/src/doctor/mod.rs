@@ -126,7 +126,7 @@ fn looks(plan: Option<&Plan>) -> Vec<Look> {
     if let Some(plan) = plan {
         let files = machine::growing(plan);
         looks.push(Look::blocking("disk", "", move || machine::disks(&files)));
-        let own = ports::listeners(&plan.servers);
+        let own = ports::listeners(plan);
         looks.push(Look::blocking("port", "", move || own.iter().map(ports::check).collect()));
         let kept = certificates::kept(plan);
         looks.push(Look::blocking("certificate", "", move || certificates::check_all(&kept)));

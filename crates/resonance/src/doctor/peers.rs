@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use resonance_gateway::models::ServedModel;
-use resonance_gateway::plan::{DeploymentPlan, Plan, SinkPlan, SourcePlan};
+use resonance_gateway::plan::{DeploymentPlan, Plan, SinkPlan, SourceKind, SourcePlan};
 use resonance_gateway::remote::{Remote, RemoteConfig};
 use resonance_gateway::{sinks, sources};
 use resonance_inference::Limits;
@@ -41,6 +41,12 @@ pub(super) fn looks(plan: &Plan) -> Vec<Look> {
 
 async fn source(plan: &SourcePlan) -> Vec<Check> {
     let subject = plan.id.to_string();
+    if let SourceKind::Opcua(config) = &plan.kind
+        && let Some(listen) = config.listen
+    {
+        // Its port may be in use by the gateway, and the machine comes when it likes.
+        return vec![Check::ok("source", &subject, format!("not asked: it connects to {listen}"))];
+    }
     let visit = match sources::visit(plan, STEP_MAX, &SystemClock).await {
         Ok(visit) => visit,
         Err(problem) => {

@@ -1,34 +1,49 @@
-//! Whether the servers' ports are free, or who has them.
+//! Whether the ports of servers, and of sources that await their machines, are free, or who has them.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-use resonance_gateway::plan::ServersPlan;
+use resonance_gateway::plan::{Plan, SourceKind};
 
 use super::check::Check;
 
-/// A server and where it is to listen.
+/// Who is to listen, and where.
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
-    kind: &'static str,
+    name: String,
+    /// Of the plant file.
+    table: String,
     address: SocketAddr,
 }
 
-pub(super) fn listeners(plan: &ServersPlan) -> Vec<Listener> {
-    let opcua = plan.opcua.as_ref().map(|server| ("opcua", server.listen));
-    let http = plan.http.as_ref().map(|server| ("http", server.listen));
-    let grpc = plan.grpc.as_ref().map(|server| ("grpc", server.listen));
-    let all = [opcua, http, grpc].into_iter().flatten();
-    all.map(|(kind, address)| Listener { kind, address }).collect()
+pub(super) fn listeners(plan: &Plan) -> Vec<Listener> {
+    let servers = &plan.servers;
+    let opcua = servers.opcua.as_ref().map(|server| ("opcua", server.listen));
+    let http = servers.http.as_ref().map(|server| ("http", server.listen));
+    let grpc = servers.grpc.as_ref().map(|server| ("grpc", server.listen));
+    let servers = [opcua, http, grpc].into_iter().flatten().map(|(kind, address)| Listener {
+        name: kind.into(),
+        table: format!("[server.{kind}]"),
+        address,
+    });
+    let sources = plan.sources.iter().filter_map(|source| match &source.kind {
+        SourceKind::Opcua(config) => Some(Listener {
+            name: source.id.to_string(),
+            table: format!("the source {}", source.id),
+            address: config.listen?,
+        }),
+        _ => None,
+    });
+    servers.chain(sources).collect()
 }
 
 pub(super) fn check(listener: &Listener) -> Check {
-    let subject = format!("{} {}", listener.kind, listener.address);
+    let subject = format!("{} {}", listener.name, listener.address);
     let Err(error) = TcpListener::bind(listener.address) else {
         return Check::ok("port", &subject, "free");
     };
-    let change = format!("change listen of [server.{}]", listener.kind);
+    let change = format!("change listen of {}", listener.table);
     match error.kind() {
         ErrorKind::AddrInUse => {
             let users = users(listener.address.port());
@@ -118,11 +133,15 @@ mod tests {
     use super::super::check::State;
     use super::*;
 
+    fn on(address: SocketAddr) -> Listener {
+        Listener { name: "http".to_owned(), table: "[server.http]".to_owned(), address }
+    }
+
     #[test]
     fn a_port_that_is_taken_is_told_with_who_has_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let listener = Listener { kind: "http", address };
+        let listener = on(address);
         let found = check(&listener);
         assert_eq!(found.state, State::Fail);
         assert!(found.remedy.contains("[server.http]"), "{found:?}");
@@ -136,7 +155,7 @@ mod tests {
     fn an_address_of_nobody_is_told() {
         // TEST-NET-1 (RFC 5737): no computer has it.
         let address = "192.0.2.1:4840".parse().unwrap();
-        let found = check(&Listener { kind: "opcua", address });
+        let found = check(&on(address));
         assert_eq!(found.state, State::Fail);
         assert!(found.said.contains("no network interface"), "{found:?}");
     }

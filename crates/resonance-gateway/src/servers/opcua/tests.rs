@@ -84,6 +84,10 @@ fn nobody_is_admitted_unproven_from_elsewhere() {
         }
         check(&plan(listen)).unwrap();
     }
+    let toward = vec!["10.0.0.5:4844".parse().unwrap()];
+    let open = OpcUaServerPlan { allow_none: true, connect_to: toward, ..plan("127.0.0.1:4840") };
+    let told = check(&open).unwrap_err().to_string();
+    assert!(told.contains("10.0.0.5:4844 is not"), "{told}");
     let local = OpcUaServerPlan { allow_anonymous: true, allow_none: true, ..plan("[::1]:4840") };
     check(&local).unwrap();
 }

@@ -87,6 +87,16 @@ pub struct OpcUaConfig {
     pub request_timeout_ms: u32,
 }
 
+impl OpcUaConfig {
+    /// Whether the password goes to whoever connects from the network and says that he is the machine.
+    pub fn tells_password_to_anyone(&self) -> bool {
+        let from_elsewhere = self.listen.is_some_and(|at| !at.ip().to_canonical().is_loopback());
+        let is_proved = self.security_policy != SecurityPolicy::None
+            && (!self.trust_any_certificate || self.server_fingerprint.is_some());
+        from_elsewhere && self.password.is_some() && !is_proved
+    }
+}
+
 /// OPC UA security policies (OPC 10000-7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -69,14 +69,20 @@ pub(super) enum Way {
     /// We connect.
     There,
     /// It connects, once we listen.
-    Here { door: Option<Box<Door>>, came: bool },
+    Here {
+        door: Option<Box<Door>>,
+        /// Whether it was there at the last try.
+        came: bool,
+        /// What it told over a connection of which none followed yet.
+        told: Option<Box<EndpointDescription>>,
+    },
 }
 
 impl Way {
     pub(super) fn new(config: &OpcUaConfig) -> Self {
         match config.listen {
             None => Self::There,
-            Some(_) => Self::Here { door: None, came: false },
+            Some(_) => Self::Here { door: None, came: true, told: None },
         }
     }
 
@@ -88,11 +94,10 @@ impl Way {
         &mut self,
         config: &OpcUaConfig,
     ) -> Result<Option<SocketAddr>, Failure> {
-        let (Self::Here { door: door @ None, came }, Some(listen)) = (self, config.listen) else {
-            return Ok(None);
-        };
-        // To try again at once would be of no use.
+        let Self::Here { door, came, .. } = self else { return Ok(None) };
+        // Whatever fails before it is awaited is not its absence.
         *came = true;
+        let (None, Some(listen)) = (&door, config.listen) else { return Ok(None) };
         Ok(door.insert(Box::new(Door::open(listen).await?)).address())
     }
 
@@ -111,7 +116,7 @@ impl Way {
 
     /// The way of one connection.
     async fn connector(&mut self, config: &OpcUaConfig) -> Result<TcpConnector, Failure> {
-        let Self::Here { door: Some(door), came } = self else {
+        let Self::Here { door: Some(door), came, .. } = self else {
             return Ok(TcpConnector::new(&config.url));
         };
         *came = false;
@@ -159,19 +164,31 @@ pub(super) async fn connect(
             Failure::Unreachable(format!("{}: no answer while {step} in {timeout:?}", config.url))
         }
     };
-    let connector = way.connector(config).await?;
-    let discovered = discover(config, &connector, Arc::clone(&store), timeout);
-    let endpoints = tokio::time::timeout(timeout, discovered)
-        .await
-        .map_err(limited("asking for its endpoints"))??;
-    let mut endpoint = choose(config, &identity, &endpoints)?;
+    let mut endpoint = match way {
+        Way::Here { told: Some(told), .. } => (**told).clone(),
+        _ => {
+            let connector = way.connector(config).await?;
+            let discovered = discover(config, &connector, Arc::clone(&store), timeout);
+            let endpoints = tokio::time::timeout(timeout, discovered)
+                .await
+                .map_err(limited("asking for its endpoints"))??;
+            choose(config, &identity, &endpoints)?
+        }
+    };
     if let Some(pki) = &pki {
         let told = endpoint.server.application_uri.as_ref();
         pki.check(config, endpoint.server_certificate.as_ref(), told, SystemClock.now())?;
     }
     // The address as configured is known to reach the machine; the one it tells may not.
     endpoint.endpoint_url = config.url.as_str().into();
+    // A machine that connects seldom need not be asked twice.
+    if let Way::Here { told, .. } = way {
+        *told = Some(Box::new(endpoint.clone()));
+    }
     let connector = way.connector(config).await?;
+    if let Way::Here { told, .. } = way {
+        *told = None;
+    }
     let (channel, running) = open(config, &connector, &endpoint, &store).await?;
     let made = async {
         let mut session = create(config, &channel, endpoint, store, pki).await?;

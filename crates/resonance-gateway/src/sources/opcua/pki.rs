@@ -114,6 +114,13 @@ impl Pki {
         let certificate = Certificate::from_der(own_of_chain(shown))
             .ok_or_else(|| Failure::Untrusted(format!("{url} shows no readable certificate")))?;
         let print = certificate.fingerprint();
+        let named = certificate.application_uri();
+        if let Some(uri) = config.server_uri.as_ref().filter(|uri| named.as_ref() != Some(*uri)) {
+            let named = named.as_deref().unwrap_or("no application");
+            return Err(Failure::Untrusted(format!(
+                "{url} shows a certificate of {named}, server_uri says {uri}"
+            )));
+        }
         if let Some(pinned) = &config.server_fingerprint {
             return if normal(pinned) == print {
                 Ok(())

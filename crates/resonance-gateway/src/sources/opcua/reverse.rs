@@ -74,6 +74,7 @@ impl Door {
         {
             return Ok(spare.opened);
         }
+        self.stranger = None;
         let patience = Duration::from_millis(config.silence_ms_max.into());
         let came = tokio::time::timeout(patience, self.came(config)).await;
         let stranger = self.stranger.take();
@@ -89,10 +90,32 @@ impl Door {
         })
     }
 
+    /// Who says that he is another machine tells more than who says nothing.
+    fn turn_away(&mut self, failure: Failure) {
+        if !matches!(
+            (&self.stranger, &failure),
+            (Some(Failure::Refused(_)), Failure::Unreachable(_))
+        ) {
+            self.stranger = Some(failure);
+        }
+    }
+
     async fn came(&mut self, config: &OpcUaConfig) -> Caller {
         let hello_within = Duration::from_millis(config.request_timeout_ms.into());
         loop {
             tokio::select! {
+                // Who has said who he is goes before who has not.
+                biased;
+                Some(said) = self.silent.join_next() => {
+                    let said = said.unwrap_or_else(|ended| Err(Failure::Lost(ended.to_string())));
+                    match said.and_then(|caller| known(config, caller)) {
+                        Err(failure) => self.turn_away(failure),
+                        // One that came while we were busy may have gone again.
+                        Ok(mut caller) => if !caller.opened.has_ended().await {
+                            return caller;
+                        }
+                    }
+                }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, from)) => {
                         if self.silent.len() == SILENT_MAX {
@@ -103,20 +126,10 @@ impl Door {
                     // As without file descriptors: they do not come back at once.
                     Err(error) => {
                         let text = format!("accepting a connection: {error}");
-                        self.stranger = Some(Failure::Unreachable(text));
+                        self.turn_away(Failure::Unreachable(text));
                         tokio::time::sleep(ACCEPT_RETRY).await;
                     }
                 },
-                Some(said) = self.silent.join_next() => {
-                    let said = said.unwrap_or_else(|ended| Err(Failure::Lost(ended.to_string())));
-                    match said.and_then(|caller| known(config, caller)) {
-                        Err(failure) => self.stranger = Some(failure),
-                        // One that came while we were busy may have gone again.
-                        Ok(mut caller) => if !caller.opened.has_ended().await {
-                            return caller;
-                        }
-                    }
-                }
             }
         }
     }

@@ -76,6 +76,13 @@ fn check(config: &OpcUaConfig) -> Result<(), SourceError> {
     if config.server_uri.is_some() && config.listen.is_none() {
         return refuse("server_uri", "it goes with listen, for a machine that connects to us");
     }
+    if config.tells_password_to_anyone() {
+        return refuse(
+            "listen",
+            "whoever connects would be told the password; trust the machine's certificate, or pin \
+             it with server_fingerprint",
+        );
+    }
     let weak = matches!(
         config.security_policy,
         SecurityPolicy::None | SecurityPolicy::Basic128rsa15 | SecurityPolicy::Basic256
@@ -419,6 +426,10 @@ mod tests {
         assert!(problem("security_mode = 'none'").starts_with("security_mode"));
         assert!(problem("server_uri = 'urn:mill'").starts_with("server_uri"));
         assert_eq!(problem("server_uri = 'urn:mill'\nlisten = '127.0.0.1:4843'"), "");
+        let anyone = "listen = '0.0.0.0:4843'\nuser = 'me'\npassword = 'env:SECRET'";
+        assert_eq!(problem(anyone), "");
+        let trusting = format!("{anyone}\ntrust_any_certificate = true");
+        assert!(problem(&trusting).starts_with("listen: whoever connects"));
         assert!(problem("password = 'env:SECRET'").starts_with("password"));
         assert!(problem("user_key = 'env:KEY'").starts_with("user_certificate"));
         let certified = "user_certificate = 'a.der'\nuser_key = 'env:KEY'";

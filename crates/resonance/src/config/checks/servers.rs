@@ -10,11 +10,10 @@ pub(super) fn check(check: &mut Check<'_, '_>, root: &Node<'_>) {
     for user in &users {
         user_name(check, user);
     }
-    let Some(server) = root.get("server") else { return };
     let mut taken: Vec<SocketAddr> = Vec::new();
     for kind in ["opcua", "http", "grpc"] {
-        let Some(server) = server.get(kind) else { continue };
-        let address = listen(check, &server);
+        let Some(server) = root.get("server").and_then(|server| server.get(kind)) else { continue };
+        let address = address(check, &server, "listen");
         if let Some(address) = address
             && let Some((_, node)) = server.text_at("listen")
             && address.port() != 0
@@ -24,10 +23,24 @@ pub(super) fn check(check: &mut Check<'_, '_>, root: &Node<'_>) {
             check.error(Mistake::Duplicate, &node.place, message, "give each its own port");
         }
         taken.extend(address);
-        let remote = address.is_some_and(|address| !address.ip().is_loopback());
+        let clients = server.list("connect_to");
+        let clients: Vec<_> = clients.iter().filter_map(|node| parsed(check, node)).collect();
+        let remote = address.iter().chain(&clients).any(|address| !address.ip().is_loopback());
         match kind {
             "opcua" => opcua(check, &server, remote, users.is_empty()),
             _ => http(check, kind, &server, remote, users.is_empty()),
+        }
+    }
+    for source in root.list("source") {
+        if let Some((text, node)) = source.text_at("listen")
+            && let Ok(address) = text.parse::<SocketAddr>()
+        {
+            if address.port() != 0 && taken.contains(&address) {
+                let message = format!("another source or server listens on {address}");
+                let remedy = "give each its own port";
+                check.error(Mistake::Duplicate, &node.place, message, remedy);
+            }
+            taken.push(address);
         }
     }
 }
@@ -46,8 +59,17 @@ fn user_name(check: &mut Check<'_, '_>, user: &Node<'_>) {
     }
 }
 
-fn listen(check: &mut Check<'_, '_>, server: &Node<'_>) -> Option<SocketAddr> {
-    let (text, node) = server.text_at("listen")?;
+/// An address with its port, at this key.
+pub(super) fn address(
+    check: &mut Check<'_, '_>,
+    table: &Node<'_>,
+    key: &str,
+) -> Option<SocketAddr> {
+    parsed(check, &table.get(key)?)
+}
+
+fn parsed(check: &mut Check<'_, '_>, node: &Node<'_>) -> Option<SocketAddr> {
+    let text = node.text()?;
     if let Ok(address) = text.parse() {
         return Some(address);
     }
@@ -73,7 +95,7 @@ fn loopback_only(check: &mut Check<'_, '_>, server: &Node<'_>, key: &str, what: 
         && node.truth() != Some(false)
     {
         let message = format!("{what}, and the server is reachable from the network");
-        let remedy = format!("take `{key}` away, or listen on 127.0.0.1");
+        let remedy = format!("take `{key}` away, or keep to 127.0.0.1");
         check.error(Mistake::Exposed, &node.place, message, remedy);
     }
 }

@@ -86,8 +86,8 @@ fn image(check: &mut Check<'_, '_>, source: &Node<'_>) {
         let remedy = "make it, or name one that is there, relative to the plant file's folder";
         check.error(Mistake::MissingFile, &node.place, message, remedy);
     }
-    if let Some((listen, node)) = source.text_at("listen")
-        && let Ok(address) = listen.parse::<std::net::SocketAddr>()
+    if let Some(address) = super::servers::address(check, source, "listen")
+        && let Some(node) = source.get("listen")
         && !address.ip().to_canonical().is_loopback()
     {
         let message = "anyone on the network could send images";
@@ -145,9 +145,28 @@ fn opcua(check: &mut Check<'_, '_>, source: &Node<'_>) {
             check.error(Mistake::InvalidValue, &node.place, message, remedy);
         }
     }
-    if let Some(any) = source.get("trust_any_certificate")
+    let listen = super::servers::address(check, source, "listen");
+    let is_local = match listen {
+        Some(address) => address.ip().to_canonical().is_loopback(),
+        None => host.is_some_and(host_is_loopback),
+    };
+    if let Some(uri) = source.get("server_uri").filter(|_| !source.has("listen")) {
+        let message = "`server_uri` is what a machine that connects must say";
+        check.error(Mistake::Contradiction, &uri.place, message, "add `listen`, or take it away");
+    }
+    let is_proved = source.text_at("security_policy").is_none_or(|(policy, _)| policy != "none")
+        && (source.has("server_fingerprint")
+            || source.get("trust_any_certificate").and_then(|any| any.truth()) != Some(true));
+    if let Some(password) = source.get("password").filter(|_| listen.is_some())
+        && !is_local
+        && !is_proved
+    {
+        let message = "whoever connects would be told the password";
+        let remedy = "trust the machine's certificate, or pin it with `server_fingerprint`";
+        check.error(Mistake::WeakSecurity, &password.place, message, remedy);
+    } else if let Some(any) = source.get("trust_any_certificate")
         && any.truth() == Some(true)
-        && !host.is_some_and(host_is_loopback)
+        && !is_local
     {
         let message = "whoever answers at this address is taken for the machine";
         let remedy = "pin the machine with `server_fingerprint`";

@@ -287,6 +287,27 @@ fn sinks_over_http() {
 }
 
 #[test]
+fn machines_and_clients_that_cannot_be_reached() {
+    let url = "url = \"opc.tcp://127.0.0.1:4840\"";
+    let with = |more: &str| SOUND.replace(url, &format!("{url}\n{more}"));
+    assert!(checked(&with("listen = \"127.0.0.1:4843\"\nserver_uri = \"urn:a\"")).is_valid());
+    check_text(&with("server_uri = \"urn:a\""), M::Contradiction, "\"urn:a\"", None);
+    let named = with("listen = \"localhost:4843\"");
+    check_text(&named, M::InvalidValue, "\"localhost:4843\"", Some("127.0.0.1:4843"));
+    let taken = with("listen = \"127.0.0.1:8080\"");
+    check_text(&taken, M::Duplicate, "\"127.0.0.1:8080\"", None);
+    let told = with(
+        "listen = \"0.0.0.0:4843\"\ntrust_any_certificate = true\nuser = \"me\"\n\
+                     password = \"env:PATH\"",
+    );
+    check_text(&told, M::WeakSecurity, "\"env:PATH\"", None);
+    let ua = "127.0.0.1:4841\"";
+    let toward = |to: &str| SOUND.replace(ua, &format!("{ua}\nconnect_to = [\"{to}\"]"));
+    check_text(&toward("10.0.0.5:4844"), M::Exposed, "true", None);
+    check_text(&toward("scada:4844"), M::InvalidValue, "\"scada:4844\"", None);
+}
+
+#[test]
 fn servers_are_not_left_open() {
     let ua = "127.0.0.1:4841\"\nallow_anonymous = true";
     check(ua, "10.0.0.1:4841\"\nallow_anonymous = true", M::Exposed, "true", None);

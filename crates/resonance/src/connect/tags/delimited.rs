@@ -35,6 +35,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Sheet, Problem> {
         if sheet.header.is_empty() {
             // What has no title is of no use.
             columns = cells.len();
+            if record.len() > CELLS_MAX {
+                return Err(Problem::TooLarge("columns", CELLS_MAX as u64));
+            }
             sheet.header = cells;
             continue;
         }

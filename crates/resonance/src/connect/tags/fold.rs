@@ -28,7 +28,8 @@ pub(crate) fn fold(
     survey: &Survey,
 ) -> Result<(), TagError> {
     let machine = Machine::take(proposal, survey);
-    let mut folding = Folding { list, machine, mistakes: Vec::new(), warnings: Vec::new() };
+    let mut folding =
+        Folding { list, machine, mistakes: Vec::new(), wrong: 0, warnings: Vec::new() };
     let mut assets: Vec<Asset> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
     let mut rows: HashMap<(usize, String), usize> = HashMap::new();
@@ -49,7 +50,10 @@ pub(crate) fn fold(
         }
         assets[at].points.push(point);
     }
-    let Folding { machine, mistakes, warnings, .. } = folding;
+    let Folding { machine, mut mistakes, wrong, warnings, .. } = folding;
+    if wrong > mistakes.len() {
+        mistakes.push(format!("and {} more", wrong - mistakes.len()));
+    }
     if !mistakes.is_empty() {
         return Err(TagError::Cells(mistakes));
     }
@@ -136,11 +140,14 @@ struct Folding<'l> {
     list: &'l TagList,
     machine: Machine,
     mistakes: Vec<String>,
+    /// Mistakes, told or not.
+    wrong: usize,
     warnings: Vec<String>,
 }
 
 impl Folding<'_> {
     fn wrong(&mut self, tag: &Tag, column: Column, problem: &str, remedy: &str) {
+        self.wrong += 1;
         if self.mistakes.len() < MISTAKES_MAX {
             let place = self.list.place(tag.row, column);
             self.mistakes.push(format!("{place}: {problem}; {remedy}"));
@@ -163,7 +170,7 @@ impl Folding<'_> {
             );
             return None;
         };
-        let before = self.mistakes.len();
+        let before = self.wrong;
         let known =
             self.machine.point(address).map(|(asset, point)| (asset.clone(), point.clone()));
         let data_type = self.data_type(tag, known.as_ref().map(|(_, point)| point.data_type));
@@ -199,7 +206,7 @@ impl Folding<'_> {
         };
         point.address.clone_from(address);
         self.describe(tag, &mut point, data_type);
-        (self.mistakes.len() == before).then_some((asset, point))
+        (self.wrong == before).then_some((asset, point))
     }
 
     fn data_type(&mut self, tag: &Tag, machine: Option<DataType>) -> Option<DataType> {
@@ -299,9 +306,11 @@ impl Folding<'_> {
                 }
             },
         }
-        let Some(text) = tag.cells.get(&Column::Quantity).filter(|text| *text != NOTHING) else {
+        let Some(text) = tag.cells.get(&Column::Quantity) else { return };
+        if text == NOTHING {
+            point.quantity = None;
             return;
-        };
+        }
         match QuantityKind::from_name(text) {
             Some(quantity) => point.quantity = Some(quantity),
             None => {

@@ -119,7 +119,9 @@ fn every_cell_that_cannot_be_used_is_told_with_its_place() {
     }
     assert!(lines.iter().all(|line| line.starts_with("tags.csv: row ")), "{told}");
     let many = format!("address,unit,type\n{}", "a,parsec,real\n".repeat(100));
-    assert_eq!(offline(&many).unwrap_err().lines().count(), MISTAKES_MAX);
+    let told = offline(&many).unwrap_err();
+    assert_eq!(told.lines().count(), MISTAKES_MAX + 1);
+    assert!(told.ends_with("\nand 80 more"), "{told}");
 }
 
 #[test]
@@ -204,7 +206,7 @@ fn cells_of_all_kinds_are_read() {
         "<row r=\"2\"><c r=\"B2\" t=\"s\"><v>0</v></c><c r=\"G2\"><v>_x0041_</v></c></row>\
          <row r=\"5\"><c r=\"A5\"><v>1.5</v></c><c t=\"s\"><v>1</v></c>\
          <c r=\"D5\" t=\"b\"><v>1</v></c><c t=\"str\"><f>1+1</f><v>two</v></c>\
-         <c t=\"e\"><v>#REF!</v></c><c t=\"inlineStr\"><is><t>in_x0020_it _x005F_x0020_</t></is></c>\
+         <c t=\"e\"></c><c t=\"inlineStr\"><is><t>in_x0020_it _x005F_x0020_</t></is></c>\
          <c r=\"IV5\"><v>1</v></c></row>",
     )
     .unwrap();
@@ -228,6 +230,10 @@ fn hostile_workbooks_are_refused_or_bounded() {
     assert_eq!(far.unwrap().rows.len(), 0);
     assert!(sheet("<row><c t=\"s\"><v>7</v></c></row>").is_err(), "a text that is not there");
     assert!(sheet("<row><c><v>1</v></row>").is_err(), "no XML");
+    let error = sheet("<row r=\"3\"><c t=\"e\"><v>#REF!</v></c></row>").unwrap_err();
+    assert!(matches!(&error, Problem::Malformed(told) if told.contains("row 3: a cell is #REF!")));
+    let wide = sheet("<row r=\"1\"><c r=\"A1\"><v>1</v></c><c r=\"IW1\"><v>1</v></c></row>");
+    assert_eq!(wide.unwrap_err(), Problem::TooLarge("columns", CELLS_MAX as u64));
     let entity =
         parts(&[("xl/worksheets/sheet1.xml", "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>")]);
     let told = workbook::read(&entity).unwrap_err();

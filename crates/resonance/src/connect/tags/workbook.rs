@@ -153,6 +153,15 @@ fn cells(text: &str, texts: &[String]) -> Result<Sheet, Problem> {
             Step::Open("v" | "t", _) => cell.is_text = true,
             Step::Close("v" | "t") => cell.is_text = false,
             Step::Text(piece) if cell.is_text => add(&mut cell.text, piece)?,
+            Step::Close("c") if cell.kind == "e" && !cell.text.is_empty() => {
+                return Err(Problem::Malformed(format!(
+                    "row {row}: a cell is {}; mend it in the spreadsheet, or empty it",
+                    cell.text.chars().take(20).collect::<String>()
+                )));
+            }
+            Step::Close("c") if cell.column > CELLS_MAX && rows.keys().all(|at| *at == row) => {
+                return Err(Problem::TooLarge("columns", CELLS_MAX as u64));
+            }
             Step::Close("c") if cell.column <= CELLS_MAX && !cell.text.is_empty() => {
                 let value = value(&cell, texts)
                     .ok_or_else(|| Problem::Malformed(format!("row {row}: a text is missing")))?;
@@ -191,7 +200,6 @@ fn value(cell: &Cell, texts: &[String]) -> Option<String> {
     match cell.kind.as_str() {
         "s" => texts.get(cell.text.trim().parse::<usize>().ok()?).map(|text| unguarded(text)),
         "b" => Some(if cell.text.trim() == "1" { "true" } else { "false" }.to_owned()),
-        "e" => Some(String::new()),
         "inlineStr" | "str" => Some(unguarded(&cell.text)),
         _ => Some(cell.text.clone()),
     }

@@ -178,16 +178,16 @@ async fn slow(recording: Recording, folder: &Path) {
 }
 
 async fn away(recording: Recording, folder: &Path) {
-    let file = recording.write(folder, "run", 1..=200);
+    let file = recording.write(folder, "run", 1..=3_000);
     let mut source = play(&file, "repeat = true");
     source.value(0, Value::Float(100.0)).await;
     std::fs::remove_file(&file).unwrap();
     let told = source.event(Code::SourceRefused).await;
     assert!(told.message.contains("trying again"), "{}", told.message);
-    recording.write(folder, "run", 201..=600);
-    source.value(0, Value::Float(600.0)).await;
-    let before: Vec<_> = source.observed(0).take(600).map(|(value, ..)| value).collect();
-    assert_eq!(before, (1..=600).map(|n| Value::Float(n as f64)).collect::<Vec<_>>());
+    recording.write(folder, "run", 3_001..=3_400);
+    source.value(0, Value::Float(3_400.0)).await;
+    let before: Vec<_> = source.observed(0).take(3_400).map(|(value, ..)| value).collect();
+    assert_eq!(before, (1..=3_400).map(|n| Value::Float(n as f64)).collect::<Vec<_>>());
     assert_eq!(source.counters.reconnects.value(), 1);
     source.stop();
 }
@@ -222,14 +222,14 @@ async fn garbage(recording: Recording, folder: &Path) {
 }
 
 async fn replaced(recording: Recording, folder: &Path) {
-    let file = recording.write(folder, "run", 1..=400);
+    let file = recording.write(folder, "run", 1..=3_000);
+    let next = recording.write(folder, "next", 3_001..=3_400);
     let mut source = play(&file, "repeat = true");
     source.value(0, Value::Float(100.0)).await;
-    let next = recording.write(folder, "next", 401..=800);
     std::fs::rename(next, &file).unwrap();
-    source.value(0, Value::Float(800.0)).await;
-    let heard: Vec<_> = source.observed(0).take(800).map(|(value, ..)| value).collect();
-    assert_eq!(heard, (1..=800).map(|n| Value::Float(n as f64)).collect::<Vec<_>>());
+    source.value(0, Value::Float(3_400.0)).await;
+    let heard: Vec<_> = source.observed(0).take(3_400).map(|(value, ..)| value).collect();
+    assert_eq!(heard, (1..=3_400).map(|n| Value::Float(n as f64)).collect::<Vec<_>>());
     assert_eq!((source.counters.gaps.value(), source.counters.reconnects.value()), (0, 0));
     source.stop();
 }
