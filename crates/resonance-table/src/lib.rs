@@ -4,9 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod guard;
+mod pages;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use guard::{guarded, open};
+pub use guard::{Checked, guarded, open};
 pub use rows::{LeftOut, ParquetRows, TableError, is_parquet};

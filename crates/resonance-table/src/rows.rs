@@ -8,11 +8,11 @@ use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as 
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::FileReader;
 use parquet::schema::types::ColumnDescriptor;
 use resonance_plant::{DataType, Timestamp};
 
-use crate::guard::{guarded, open};
+use crate::guard::{Checked, guarded, open};
 
 /// Rows decoded at once.
 const BATCH: usize = 1_024;
@@ -48,7 +48,7 @@ pub struct LeftOut {
 /// field of a row and are left out.
 pub struct ParquetRows {
     file: PathBuf,
-    reader: SerializedFileReader<File>,
+    reader: Checked,
     columns: Vec<Served>,
     left_out: Vec<LeftOut>,
     /// The next row group.

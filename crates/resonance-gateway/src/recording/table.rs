@@ -12,7 +12,7 @@ use parquet::data_type::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, RowGroupReader};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{ColumnDescriptor, Type};
 use resonance_table::guarded;
@@ -131,7 +131,7 @@ fn write_column(
 
 /// A finished file.
 pub(super) struct TableReader {
-    reader: SerializedFileReader<File>,
+    reader: resonance_table::Checked,
     file: PathBuf,
 }
 

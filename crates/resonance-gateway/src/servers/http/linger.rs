@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 /// How long a thread stays awake for the next request.
-const LINGER: Duration = Duration::from_micros(50);
+const LINGER: Duration = Duration::from_micros(100);
 
 /// After so many moments in vain in succession, most answers are followed by none.
 const VAIN_MAX: u32 = 4;
