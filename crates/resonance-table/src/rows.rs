@@ -281,7 +281,7 @@ fn read(
             let bytes = cells.iter().map($bytes).sum::<usize>();
             *room = room.checked_sub(bytes).ok_or_else(|| {
                 let most =
-                    format!("the texts of {rows} rows take more than {TEXT_BYTES_MAX} bytes");
+                    format!("the texts of {rows} rows may take more than {TEXT_BYTES_MAX} bytes");
                 ParquetError::General(most)
             })?;
             let mut told = cells.into_iter().map($told);

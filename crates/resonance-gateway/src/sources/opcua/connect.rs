@@ -1,6 +1,5 @@
 //! From an address to an activated session.
 
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
 use super::failure::Failure;
 use super::pki::{self, APPLICATION_URI, Pki};
 use super::requests::{Live, Running, request_header};
-use super::reverse::Door;
+use super::reverse::Way;
 use super::transport::{CHUNK_BYTES_MAX, CHUNKS_MAX, TcpConnector, decoding_options};
 use crate::secret;
 
@@ -61,68 +60,6 @@ impl Session {
         let shown = Certificate::from_der(own_of_chain(self.certificate.as_ref()));
         let shown = shown.filter(|_| self.pki.is_some()).map(|it| ("the machine's", it));
         own.into_iter().chain(shown).collect()
-    }
-}
-
-/// How connections to a machine come about.
-pub(super) enum Way {
-    /// We connect.
-    There,
-    /// It connects, once we listen.
-    Here {
-        door: Option<Box<Door>>,
-        /// Whether it was there at the last try.
-        came: bool,
-        /// What it told over a connection of which none followed yet.
-        told: Option<Box<EndpointDescription>>,
-    },
-}
-
-impl Way {
-    pub(super) fn new(config: &OpcUaConfig) -> Self {
-        match config.listen {
-            None => Self::There,
-            Some(_) => Self::Here { door: None, came: true, told: None },
-        }
-    }
-
-    /// Listens, where the machine is to connect. Returns where, if it is so since now.
-    ///
-    /// # Errors
-    /// Where nothing can listen there.
-    pub(super) async fn open(
-        &mut self,
-        config: &OpcUaConfig,
-    ) -> Result<Option<SocketAddr>, Failure> {
-        let Self::Here { door, came, .. } = self else { return Ok(None) };
-        // Whatever fails before it is awaited is not its absence.
-        *came = true;
-        let (None, Some(listen)) = (&door, config.listen) else { return Ok(None) };
-        Ok(door.insert(Box::new(Door::open(listen).await?)).address())
-    }
-
-    /// Whether the machine was there at the last try, and so is to be left alone for a while.
-    pub(super) fn was_there(&self) -> bool {
-        matches!(self, Self::There | Self::Here { came: true, .. })
-    }
-
-    /// Looks after what comes while no connection is needed. Does not end.
-    pub(super) async fn mind(&mut self, config: &OpcUaConfig) {
-        match self {
-            Self::Here { door: Some(door), .. } => door.mind(config).await,
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// The way of one connection.
-    async fn connector(&mut self, config: &OpcUaConfig) -> Result<TcpConnector, Failure> {
-        let Self::Here { door: Some(door), came, .. } = self else {
-            return Ok(TcpConnector::new(&config.url));
-        };
-        *came = false;
-        let opened = door.next(config).await?;
-        *came = true;
-        Ok(TcpConnector::over(&config.url, opened))
     }
 }
 

@@ -1,17 +1,18 @@
 //! Machines that connect to us because nobody may connect to them (reverse connect; OPC 10000-6,
-//! 7.1.3). The machine says first who it is, in a ReverseHello; all else is as ever, with client
+//! 7.1.3), and which way connections to a machine come about. The machine says first who it is, in a ReverseHello; all else is as ever, with client
 //! and server in their roles.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use opcua::client::transport::wait_for_reverse_hello;
+use opcua::types::EndpointDescription;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::config::OpcUaConfig;
 use super::failure::Failure;
-use super::transport::{Opened, framed};
+use super::transport::{Opened, TcpConnector, framed};
 
 /// Connections that have not yet said who they are. A machine says so at once: where there are more,
 /// all are closed.
@@ -19,6 +20,71 @@ const SILENT_MAX: usize = 64;
 
 /// How long until the next try where the computer cannot accept connections.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+
+/// How connections to a machine come about.
+pub(super) enum Way {
+    /// We connect.
+    There,
+    /// It connects, once we listen.
+    Here {
+        door: Option<Box<Door>>,
+        /// Whether it was there at the last try.
+        came: bool,
+        /// What it told over a connection of which none followed yet.
+        told: Option<Box<EndpointDescription>>,
+    },
+}
+
+impl Way {
+    pub(super) fn new(config: &OpcUaConfig) -> Self {
+        match config.listen {
+            None => Self::There,
+            Some(_) => Self::Here { door: None, came: true, told: None },
+        }
+    }
+
+    /// Listens, where the machine is to connect. Returns where, if it is so since now.
+    ///
+    /// # Errors
+    /// Where nothing can listen there.
+    pub(super) async fn open(
+        &mut self,
+        config: &OpcUaConfig,
+    ) -> Result<Option<SocketAddr>, Failure> {
+        let Self::Here { door, came, .. } = self else { return Ok(None) };
+        // Whatever fails before it is awaited is not its absence.
+        *came = true;
+        let (None, Some(listen)) = (&door, config.listen) else { return Ok(None) };
+        Ok(door.insert(Box::new(Door::open(listen).await?)).address())
+    }
+
+    /// Whether the machine was there at the last try, and so is to be left alone for a while.
+    pub(super) fn was_there(&self) -> bool {
+        matches!(self, Self::There | Self::Here { came: true, .. })
+    }
+
+    /// Looks after what comes while no connection is needed. Does not end.
+    pub(super) async fn mind(&mut self, config: &OpcUaConfig) {
+        match self {
+            Self::Here { door: Some(door), .. } => door.mind(config).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// The way of one connection.
+    pub(super) async fn connector(
+        &mut self,
+        config: &OpcUaConfig,
+    ) -> Result<TcpConnector, Failure> {
+        let Self::Here { door: Some(door), came, .. } = self else {
+            return Ok(TcpConnector::new(&config.url));
+        };
+        *came = false;
+        let opened = door.next(config).await?;
+        *came = true;
+        Ok(TcpConnector::over(&config.url, opened))
+    }
+}
 
 /// Where a machine connects to.
 pub(super) struct Door {
