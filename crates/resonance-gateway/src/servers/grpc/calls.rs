@@ -17,6 +17,7 @@ use crate::servers::http::refusal::Refusal;
 use crate::servers::http::repository;
 use crate::servers::http::run::{self, Form};
 use crate::servers::http::shared::Shared;
+use crate::servers::http::threads::Load;
 
 /// What answers calls.
 #[derive(Clone)]
@@ -157,10 +158,11 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<grpc::ModelInferRequest>,
     ) -> Result<Response<grpc::ModelInferResponse>, Status> {
+        let load = request.extensions().get::<Arc<Load>>().map(Arc::clone);
         let request = request.into_inner();
         let lane = self.find(&request.model_name, &request.model_version)?;
         let message = Message { bytes: prost::Message::encoded_len(&request), request };
-        let answer = run::infer(&self.0, lane, message).await;
+        let answer = run::infer(&self.0, lane, load.as_deref(), message).await;
         answer.map(Response::new).map_err(|refusal| status::of(&refusal))
     }
 

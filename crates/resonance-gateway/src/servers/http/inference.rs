@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::router::{Deadline, In};
 use super::run::{self, Form};
 use super::shared::Shared;
+use super::threads::Load;
 
 /// Bytes reserved for an answer; a small answer grows no further.
 const ANSWER_BYTES: usize = 1_024;
@@ -36,7 +37,8 @@ pub(super) async fn infer(
     let content = read(&parts.headers, content, limit, deadline).await?;
     let lane = path.find(&shared)?;
     let body = Body { content, json_length: json_length(&parts.headers)? };
-    let (answer, json_length) = run::infer(&shared, lane, body).await?;
+    let load = parts.extensions.get::<Arc<Load>>().map(Arc::as_ref);
+    let (answer, json_length) = run::infer(&shared, lane, load, body).await?;
     Ok(respond(answer, json_length))
 }
 

@@ -10,8 +10,11 @@ use resonance_plant::TensorBuf;
 use crate::models::ServedModel;
 
 /// An inference expected to take no longer runs on the thread that serves the connection; a
-/// longer one would keep other connections of that thread waiting.
+/// longer one would keep other requests of that thread waiting.
 const INLINE_MAX: Duration = Duration::from_micros(500);
+
+/// The same while nobody else waits for that thread: what comes meanwhile waits no longer.
+const INLINE_ALONE_MAX: Duration = Duration::from_millis(10);
 
 /// Buffers kept for reuse; more are made under load and dropped afterwards.
 const KEPT_MAX: usize = 8;
@@ -58,10 +61,12 @@ impl Lane {
         }
     }
 
-    /// Whether a request with a body of this length is expected to be quick.
-    pub(in crate::servers) fn is_quick(&self, body_bytes: usize) -> bool {
+    /// Whether a request with a body of this length is expected to be quick enough for the thread
+    /// that serves its connection, where it is `alone` there.
+    pub(in crate::servers) fn is_quick(&self, body_bytes: usize, alone: bool) -> bool {
         let pace = self.pace.load(Ordering::Relaxed);
-        pace != 0 && u128::from(pace) * body_bytes as u128 <= INLINE_MAX.as_nanos()
+        let most = if alone { INLINE_ALONE_MAX } else { INLINE_MAX };
+        pace != 0 && u128::from(pace) * body_bytes as u128 <= most.as_nanos()
     }
 
     /// Learns from a request that took this long.

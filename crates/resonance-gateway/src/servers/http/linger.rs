@@ -11,8 +11,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-/// How long a thread stays awake for the next request.
+/// How long a thread stays awake for the next request, at least and at most.
 const LINGER: Duration = Duration::from_micros(100);
+const LINGER_MAX: Duration = Duration::from_micros(300);
+
+/// Where the answer took long, so did the client's sleep, and it wakes more slowly: the thread stays
+/// awake for this share of it.
+const SHARE: u32 = 20;
 
 /// After so many moments in vain in succession, most answers are followed by none.
 const VAIN_MAX: u32 = 4;
@@ -24,6 +29,8 @@ const RARELY: u32 = 64;
 #[derive(Debug, Default)]
 pub(super) struct Linger {
     answered: Notify,
+    /// Nanoseconds that the last answer took.
+    took: AtomicU64,
     requests: AtomicU64,
 }
 
@@ -33,8 +40,9 @@ impl Linger {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was answered.
-    pub(super) fn answered(&self) {
+    /// A request was answered, after this time.
+    pub(super) fn answered(&self, took: Duration) {
+        self.took.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.answered.notify_one();
     }
 
@@ -52,7 +60,8 @@ impl Linger {
 
     /// Looks for requests without sleeping; whether one came.
     async fn next(&self, seen: u64) -> bool {
-        let until = Instant::now() + LINGER;
+        let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
+        let until = Instant::now() + (took / SHARE).clamp(LINGER, LINGER_MAX);
         loop {
             // The runtime looks at its sockets before it comes back.
             yield_now().await;

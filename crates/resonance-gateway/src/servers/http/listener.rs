@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -25,9 +25,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::linger::Linger;
 use super::shared::{Counters, Shared, Surface};
-use super::threads::Threads;
+use super::threads::{Seat, Threads};
 use super::{router, tls};
 use crate::plan::HttpServerPlan;
 use crate::servers::{Context, RunningServer, grpc};
@@ -48,6 +47,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest head of a request, bytes, over HTTP/2 (over HTTP/1 the read buffer bounds it).
 const HEAD_BYTES_MAX: u32 = 64 << 10;
+
+/// Largest frame that is read at once, bytes, over HTTP/2: a tensor in frames of the 16 KiB that
+/// clients send otherwise takes that many more reads.
+const FRAME_BYTES_MAX: u32 = 256 << 10;
 
 /// Pause after the system refuses to give a connection, as when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -363,7 +366,7 @@ impl Accepting {
         let runtime = seat.runtime.clone();
         let served = async move {
             let client = Client::count(shared);
-            let served = Served { shared: &client.0, linger: &seat.linger, peer, routes };
+            let served = Served { shared: &client.0, seat: &seat, peer, routes };
             match TcpStream::from_std(stream) {
                 Ok(stream) => connection(stream, acceptor, served).await,
                 Err(error) => tracing::warn!("watching a connection failed: {error}"),
@@ -420,7 +423,7 @@ impl Drop for Client {
 /// What a connection's requests are answered with.
 struct Served<'a> {
     shared: &'a Arc<Shared>,
-    linger: &'a Arc<Linger>,
+    seat: &'a Seat,
     peer: SocketAddr,
     routes: Routes,
 }
@@ -446,17 +449,22 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     is_h2: bool,
     served: Served<'_>,
 ) {
-    let Served { shared, linger, peer, routes } = served;
+    let Served { shared, seat, peer, routes } = served;
     let service = {
-        let (shared, linger) = (Arc::clone(shared), Arc::clone(linger));
+        let (shared, linger) = (Arc::clone(shared), Arc::clone(&seat.linger));
+        let load = Arc::clone(&seat.load);
         service_fn(move |request: Request<Incoming>| {
             let (shared, linger) = (Arc::clone(&shared), Arc::clone(&linger));
             let mut routes = routes.clone();
+            let mut request = request.map(Body::new);
+            // Here, not below: all requests that have come are counted before one is answered.
+            linger.came();
+            let (came, under_way) = (Instant::now(), load.request());
+            request.extensions_mut().insert(Arc::clone(&load));
             async move {
-                linger.came();
-                let request = request.map(Body::new);
+                let _under_way = under_way;
                 let answer = routes.answer(&shared, peer, request).await;
-                linger.answered();
+                linger.answered(came.elapsed());
                 Ok::<_, Infallible>(answer)
             }
         })
@@ -480,6 +488,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         http.timer(TokioTimer::new())
             .max_concurrent_streams(100)
             .max_header_list_size(HEAD_BYTES_MAX)
+            .max_frame_size(FRAME_BYTES_MAX)
             .keep_alive_interval(Some(Duration::from_secs(20)))
             .keep_alive_timeout(Duration::from_secs(10));
         until_stopped!(http.serve_connection(io, service));

@@ -29,7 +29,7 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod threads;
+pub(super) mod threads;
 mod tls;
 mod values;
 

@@ -13,6 +13,7 @@ use resonance_wire::oip::{Answer, Request, RequestError, ResponseError};
 use super::lane::{Buffers, Lane};
 use super::refusal::Refusal;
 use super::shared::Shared;
+use super::threads::Load;
 use crate::models::{ModelState, Parts};
 
 /// How a request came and its answer goes.
@@ -46,17 +47,19 @@ pub(in crate::servers) fn ready(lane: &Lane) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::InferenceFailed, problem))
 }
 
-/// Decodes, infers and encodes: at once where that is expected to be quick, else as soon as it is
-/// its turn, unless whoever asked has gone by then.
+/// Decodes, infers and encodes: at once where that is expected to be quick for the thread with this
+/// `load`, else as soon as it is its turn, unless whoever asked has gone by then.
 pub(in crate::servers) async fn infer<F: Form>(
     shared: &Shared,
     lane: &Arc<Lane>,
+    load: Option<&Load>,
     form: F,
 ) -> Result<F::Answer, Refusal> {
+    let alone = load.is_some_and(Load::is_one_request);
     let came = Instant::now();
     let answer = match ready(lane) {
         Err(refusal) => Err(refusal),
-        Ok(()) if lane.is_quick(form.bytes()) => {
+        Ok(()) if lane.is_quick(form.bytes(), alone) => {
             run(shared.context.clock.as_ref(), lane, &form, came)
         }
         Ok(()) => return run_elsewhere(shared, lane, form, came).await,

@@ -17,13 +17,23 @@ use super::linger::Linger;
 /// More would serve no more requests: inference that is not quick has threads of its own.
 const THREADS_MAX: usize = 4;
 
+/// What a thread has at hand.
+#[derive(Debug, Default)]
+pub(in crate::servers) struct Load {
+    connections: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+/// A request under way on a thread, from its arrival to its answer.
+pub(super) struct UnderWay(Arc<Load>);
+
 /// They end when this is dropped, and what they serve with them.
 pub(super) struct Threads(Vec<Thread>);
 
 struct Thread {
     runtime: Handle,
     linger: Arc<Linger>,
-    connections: Arc<AtomicUsize>,
+    load: Arc<Load>,
     /// Its end is the thread's.
     _alive: oneshot::Sender<()>,
 }
@@ -32,7 +42,27 @@ struct Thread {
 pub(super) struct Seat {
     pub(super) runtime: Handle,
     pub(super) linger: Arc<Linger>,
-    connections: Arc<AtomicUsize>,
+    pub(super) load: Arc<Load>,
+}
+
+impl Load {
+    /// Whether the only request of the only connection is under way: nobody else waits for this
+    /// thread. A request or connection that comes later does.
+    pub(in crate::servers) fn is_one_request(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) == 1 && self.requests.load(Ordering::Relaxed) == 1
+    }
+
+    /// Counts a request that has come.
+    pub(super) fn request(self: &Arc<Self>) -> UnderWay {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Threads {
@@ -44,13 +74,13 @@ impl Threads {
 
     /// A place on the thread with the fewest connections.
     pub(super) fn seat(&self) -> Option<Seat> {
-        let load = |thread: &&Thread| thread.connections.load(Ordering::Relaxed);
+        let load = |thread: &&Thread| thread.load.connections.load(Ordering::Relaxed);
         let thread = self.0.iter().min_by_key(load)?;
-        thread.connections.fetch_add(1, Ordering::Relaxed);
+        thread.load.connections.fetch_add(1, Ordering::Relaxed);
         Some(Seat {
             runtime: thread.runtime.clone(),
             linger: Arc::clone(&thread.linger),
-            connections: Arc::clone(&thread.connections),
+            load: Arc::clone(&thread.load),
         })
     }
 }
@@ -69,12 +99,12 @@ impl Thread {
             // An inference that still runs is not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Self { runtime: handle, linger, connections: Arc::default(), _alive: alive })
+        Ok(Self { runtime: handle, linger, load: Arc::default(), _alive: alive })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.load.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

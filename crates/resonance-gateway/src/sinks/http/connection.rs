@@ -1,17 +1,16 @@
 //! One HTTP/1.1 connection, and how it is made: over TCP, or whatever a test puts in its place.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{self, SendRequest, handshake};
 use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use super::endpoint::Endpoint;
@@ -20,8 +19,8 @@ use super::endpoint::Endpoint;
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 /// What bytes go through.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin> Stream for S {}
 
 /// A stream that comes about, or does not.
 pub(crate) type Connecting<'a> =
@@ -58,10 +57,13 @@ pub(crate) struct Response {
 }
 
 /// An open connection. Ends when dropped.
+///
+/// It is read and written by whoever waits for an answer, not by a task of its own: with one
+/// request after the other, waking that task would take longer than the rest.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: JoinHandle<()>,
+    driver: Driver,
     /// Whether an answer came through it already: then a peer may close it at any time.
     pub(crate) is_used: bool,
 }
@@ -75,14 +77,12 @@ impl Connection {
         let stream = connect.connect().await.map_err(|error| error.to_string())?;
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        // Its error reaches whoever waits for an answer.
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender, driver, is_used: false })
+        Ok(Self { sender, driver: Driver(Some(connection)), is_used: false })
     }
 
     /// Whether another request can be sent.
     pub(crate) async fn is_ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+        self.driver.while_it(self.sender.ready()).await.is_ok()
     }
 
     /// Sends a request and reads the answer.
@@ -93,9 +93,9 @@ impl Connection {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response, String> {
-        let answered = self.sender.send_request(request).await.map_err(|error| words(&error))?;
-        let (head, body) = answered.into_parts();
-        let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let answered = self.driver.while_it(self.sender.send_request(request)).await;
+        let (head, body) = answered.map_err(|error| words(&error))?.into_parts();
+        let read = self.driver.while_it(Limited::new(body, ANSWER_BYTES_MAX).collect()).await;
         self.is_used = true;
         // The status has arrived, and says what became of the request.
         let (body, cut) = match read {
@@ -106,9 +106,22 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
+/// What moves a connection's bytes, until it has ended.
+#[derive(Debug)]
+struct Driver(Option<http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>>);
+
+impl Driver {
+    /// Moves bytes while something is awaited of the connection. Its end, and what went wrong,
+    /// reaches whatever is awaited.
+    async fn while_it<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        poll_fn(|context| {
+            if self.0.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
+                self.0 = None;
+            }
+            awaited.as_mut().poll(context)
+        })
+        .await
     }
 }
 

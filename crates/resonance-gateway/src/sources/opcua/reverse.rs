@@ -1,6 +1,6 @@
 //! Machines that connect to us because nobody may connect to them (reverse connect; OPC 10000-6,
-//! 7.1.3), and which way connections to a machine come about. The machine says first who it is, in a ReverseHello; all else is as ever, with client
-//! and server in their roles.
+//! 7.1.3), and which way connections to a machine come about. The machine says first who it is, in a
+//! ReverseHello; all else is as ever, with client and server in their roles.
 
 use std::net::SocketAddr;
 use std::time::Duration;
