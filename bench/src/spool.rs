@@ -18,7 +18,8 @@ use resonance_plant::{
 };
 
 use resonance_simulate::mes::HttpMes;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 use crate::Failure;
 
@@ -43,8 +44,8 @@ const SINKS: [&str; 5] = ["reader", "mqtt", "http", "http_batches", "http_b2mml"
 /// Fills a spool with so many results, reads them, and then lets one sink after the other deliver
 /// them, connecting included.
 pub(crate) fn spool(results: u64, broker: &str) -> Result<serde_json::Value, Failure> {
-    // As `resonance run` does.
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // As `resonance run` does: a sink has a thread of its own.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let mes = Mes::start()?;
     let folder = tempfile::tempdir()?;
     let plan = SpoolPlan {
@@ -102,18 +103,22 @@ fn sink(id: &str, broker: &str, mes: &str) -> Box<dyn Sink> {
 /// A simulated MES that reads every message, on one thread of its own.
 struct Mes {
     url: String,
-    /// Held so that it listens.
-    _mes: HttpMes,
-    /// Held so that it runs.
-    _runtime: Runtime,
+    /// Its end is the thread's.
+    _alive: oneshot::Sender<()>,
 }
 
 impl Mes {
     fn start() -> Result<Self, Failure> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         let mes = runtime.block_on(HttpMes::start(([127, 0, 0, 1], 0).into()))?;
         mes.forget_requests();
-        Ok(Self { url: mes.url(), _mes: mes, _runtime: runtime })
+        let (url, (alive, ended)) = (mes.url(), oneshot::channel());
+        std::thread::spawn(move || {
+            // An error says that the sender is gone, which is what is waited for.
+            let _ = runtime.block_on(ended);
+            drop(mes);
+        });
+        Ok(Self { url, _alive: alive })
     }
 }
 

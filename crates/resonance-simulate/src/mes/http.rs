@@ -213,6 +213,22 @@ impl HttpMes {
     }
 }
 
+/// What it notes of a result record; all else is read and passed over.
+#[derive(serde::Deserialize)]
+struct Record {
+    id: Option<String>,
+}
+
+impl Record {
+    /// One, or an array of them.
+    fn several(body: &[u8]) -> serde_json::Result<Vec<Self>> {
+        match body.trim_ascii_start().first() {
+            Some(b'[') => serde_json::from_slice(body),
+            _ => serde_json::from_slice(body).map(|record| vec![record]),
+        }
+    }
+}
+
 /// What it makes of a request.
 #[derive(Debug, Default)]
 struct Message {
@@ -227,13 +243,8 @@ impl Message {
     fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body).into_owned();
         let is_json = !text.trim_start().starts_with('<');
-        if is_json && let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) {
-            let records = match &value {
-                serde_json::Value::Array(records) => &records[..],
-                one => std::slice::from_ref(one),
-            };
-            let ids: Vec<String> =
-                records.iter().filter_map(|of| Some(of["id"].as_str()?.to_owned())).collect();
+        if is_json && let Ok(records) = Record::several(body) {
+            let ids: Vec<String> = records.into_iter().filter_map(|record| record.id).collect();
             if !ids.is_empty() {
                 return Self { bod: None, is_json, ids, text };
             }

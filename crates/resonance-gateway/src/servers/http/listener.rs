@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::shared::{Counters, Shared, Surface};
 use super::threads::{Seat, Threads};
+use super::turns::Turns;
 use super::{router, tls};
 use crate::plan::HttpServerPlan;
 use crate::servers::{Context, RunningServer, grpc};
@@ -231,10 +232,12 @@ async fn try_start(
     let listener = TcpListener::bind(plan.listen).await.map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let threads = Threads::start().map_err(ServerError::Threads)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let slow = Turns::start(processors).map_err(ServerError::Threads)?;
     let (stop, stopped) = watch::channel(false);
     let (adopt, adopted) = watch::channel(None);
     let (retire, retired) = watch::channel(false);
-    let shared = Arc::new(Shared::new(surface, plan.clone(), context, retired));
+    let shared = Arc::new(Shared::new(surface, plan.clone(), context, slow, retired));
     let tasks = match surface {
         Surface::Http => feeds(&shared, &stopped),
         Surface::Grpc => JoinSet::new(),

@@ -31,6 +31,7 @@ mod stream;
 mod tests;
 pub(super) mod threads;
 mod tls;
+mod turns;
 mod values;
 
 pub use listener::{Running, ServerError, start};

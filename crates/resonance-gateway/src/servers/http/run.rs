@@ -2,7 +2,6 @@
 //! beginning what nobody waits for any more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::http::StatusCode;
@@ -70,15 +69,6 @@ pub(in crate::servers) async fn infer<F: Form>(
     answer
 }
 
-/// Tells, once dropped, that nobody waits any more.
-struct Waiting(Arc<AtomicBool>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
 /// Off the connection's thread, as many at once as there are processors.
 async fn run_elsewhere<F: Form>(
     shared: &Shared,
@@ -86,26 +76,18 @@ async fn run_elsewhere<F: Form>(
     form: F,
     came: Instant,
 ) -> Result<F::Answer, Refusal> {
-    let failed =
-        |problem| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, Code::InferenceFailed, problem);
-    // A request that is cancelled while it waits leaves the queue here.
-    let turn = Arc::clone(&shared.slow).acquire_owned().await;
-    let turn = turn.map_err(|_| failed("the server stops"))?;
-    let gone = Arc::new(AtomicBool::new(false));
-    let _waiting = Waiting(Arc::clone(&gone));
     let (lane, clock) = (Arc::clone(lane), Arc::clone(&shared.context.clock));
-    let done = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        if gone.load(Ordering::Acquire) {
-            return Err(failed("whoever asked has gone"));
-        }
+    let turn = shared.slow.take(move || {
         let answer = run(clock.as_ref(), &lane, &form, came);
         if answer.is_err() {
             lane.model.statistics.failed(came.elapsed());
         }
         answer
     });
-    done.await.map_err(|_| failed("the inference ended without an answer"))?
+    turn.await.unwrap_or_else(|| {
+        let problem = "the inference ended without an answer";
+        Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, Code::InferenceFailed, problem))
+    })
 }
 
 fn run<F: Form>(

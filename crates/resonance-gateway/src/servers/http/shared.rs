@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use super::complaints::Complaints;
 use super::feed::Feed;
 use super::lane::Lane;
+use super::turns::Turns;
 use crate::models::ServedModel;
 use crate::plan::HttpServerPlan;
 use crate::servers::Context;
@@ -57,7 +58,7 @@ pub(in crate::servers) struct Shared {
     /// Requests under way.
     pub(in crate::servers) requests: Arc<Semaphore>,
     /// Inferences that are not quick: as many as there are processors.
-    pub(in crate::servers) slow: Arc<Semaphore>,
+    pub(in crate::servers) slow: Arc<Turns>,
     /// Passwords being verified.
     pub(in crate::servers) logins: Arc<Semaphore>,
     /// Open streams.
@@ -87,16 +88,16 @@ impl Shared {
         surface: Surface,
         plan: HttpServerPlan,
         context: Context,
+        slow: Turns,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let started = context.clock.now().nanos();
         let (clock, events) = (Arc::clone(&context.clock), context.event_sink());
         Self {
             surface,
             lanes: lanes(&context),
             requests: Arc::new(Semaphore::new(plan.requests_max)),
-            slow: Arc::new(Semaphore::new(processors)),
+            slow: Arc::new(slow),
             logins: Arc::new(Semaphore::new(LOGINS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             results: Arc::new(Feed::new(started)),

@@ -25,6 +25,8 @@ use crate::spool::Spooled;
 use crate::status::Connection as Reached;
 use crate::traces;
 
+/// Results taken from the spool at once, at least.
+const READ_MIN: usize = 64;
 /// Results set aside are told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// What is under way may still be answered for this long after the stop.
@@ -118,7 +120,7 @@ impl Poster {
             let read = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                results = self.delivery.cursor.next(self.endpoint.batch_max.max(16)) => results,
+                results = self.delivery.cursor.next(self.endpoint.batch_max.max(READ_MIN)) => results,
             };
             if !self.deliver(&read, &mut stop).await {
                 break;
