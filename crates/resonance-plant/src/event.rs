@@ -170,6 +170,8 @@ codes! {
     SinkRefused = "sink.refused", Error, "the system refused a result", "see the reason; the result is kept";
     ServerListening = "server.listening", Info, "a server accepts connections", "";
     ServerFailed = "server.failed", Error, "a server cannot run", "check that the address is free and the certificate readable";
+    ClientConnected = "server.client_connected", Info, "a client that the OPC UA server connects to uses the connection", "";
+    ClientMissing = "server.client_missing", Warning, "the OPC UA server has no connection for a client that it connects to, and tries again", "have the client await the server's reverse connect at the address, or change connect_to of [server.opcua]";
     AccessDenied = "access.denied", Warning, "someone asked for what they may not do", "give the user the role, if it is due";
     AccessFailed = "access.failed", Warning, "someone failed to prove who they are", "";
     ControlCommand = "control.command", Info, "someone gave a command", "";

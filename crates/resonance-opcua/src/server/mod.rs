@@ -21,4 +21,5 @@ pub use address_space::{
     AddressSpace, AddressSpaceError, Axis, ObjectAt, ObjectSpec, Reading, VariableAt, VariableSpec,
 };
 pub use options::{Authenticator, DEFAULT_TICK, Doorkeeper, Pki, Product, Security, ServerOptions};
+pub use reverse::ReverseWatch;
 pub use running::{Running, Sampling, ServerError, UaServer};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use resonance_plant::Principal;
 
+use super::reverse::ReverseWatch;
 use crate::trust::{Certificate, Refusal};
 
 /// What an OPC UA server needs to know besides its nodes.
@@ -16,6 +17,8 @@ pub struct ServerOptions {
     pub listen: SocketAddr,
     /// Clients to which the server makes the connections (reverse connect).
     pub connect_to: Vec<SocketAddr>,
+    /// Is told how these connections come about.
+    pub reverse_watch: Option<Arc<dyn ReverseWatch>>,
     /// The host name in endpoint URLs and in the certificate.
     pub host: String,
     /// The application's name, for people.
@@ -112,6 +115,7 @@ impl ServerOptions {
         Self {
             listen,
             connect_to: Vec::new(),
+            reverse_watch: None,
             host,
             application_name: application_name.to_owned(),
             application_uri: format!("urn:resonance:{}", application_name.replace(' ', "-")),

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, copy};
@@ -33,33 +34,79 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How long until it is looked again whether a Hello is there whole.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Has connections to a client at hand, for ever. Those in use end with it.
-pub(super) async fn stand_ready(client: SocketAddr, server: SocketAddr, hello: Vec<u8>) {
-    let server = SocketAddr::new(reachable(server.ip()), server.port());
-    let mut used = JoinSet::new();
-    let mut retry = RETRY_FIRST;
-    let mut is_told = false;
-    loop {
-        while used.try_join_next().is_some() {}
-        if used.len() == USED_MAX {
-            tracing::warn!(%client, "{USED_MAX} reverse connections are in use, which is the bound");
-            used.join_next().await;
-        }
-        match offered(client, &hello).await {
-            Ok(Some(stream)) => {
-                (retry, is_told) = (RETRY_FIRST, false);
-                used.spawn(pass_on(stream, server));
-                // A client that hangs up at once is not called again at once.
-                tokio::time::sleep(RETRY_FIRST).await;
+/// Is told how connections to clients come about.
+pub trait ReverseWatch: Send + Sync + std::fmt::Debug {
+    /// The client uses a connection, for the first time or after there was none.
+    fn used(&self, client: SocketAddr);
+
+    /// There is no connection for the client to use. Told once, until there is one again.
+    fn missing(&self, client: SocketAddr, reason: &str);
+}
+
+/// Connections of a server to one of its clients.
+pub(super) struct Reverse {
+    client: SocketAddr,
+    server: SocketAddr,
+    /// What is said first over each.
+    hello: Vec<u8>,
+    watch: Option<Arc<dyn ReverseWatch>>,
+    /// Whether the client uses connections, as it was told last.
+    is_used: Option<bool>,
+    retry_first: Duration,
+}
+
+impl Reverse {
+    pub(super) fn new(
+        client: SocketAddr,
+        server: SocketAddr,
+        hello: Vec<u8>,
+        watch: Option<Arc<dyn ReverseWatch>>,
+    ) -> Self {
+        let server = SocketAddr::new(reachable(server.ip()), server.port());
+        Self { client, server, hello, watch, is_used: None, retry_first: RETRY_FIRST }
+    }
+
+    /// Has connections at hand, for ever. Those in use end with it.
+    pub(super) async fn stand_ready(mut self) {
+        let mut used = JoinSet::new();
+        let mut retry = self.retry_first;
+        loop {
+            while used.try_join_next().is_some() {}
+            if used.len() == USED_MAX {
+                self.missing(&format!("{USED_MAX} connections are in use, which is the bound"));
+                used.join_next().await;
             }
-            Ok(None) => {}
-            Err(error) => {
-                if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(%client, %error, "no reverse connection to the client; trying again");
+            match offered(self.client, &self.hello).await {
+                Ok(Some(stream)) => {
+                    retry = self.retry_first;
+                    used.spawn(pass_on(stream, self.server));
+                    self.used();
+                    // A client that hangs up at once is not called again at once.
+                    tokio::time::sleep(self.retry_first).await;
                 }
-                tokio::time::sleep(retry).await;
-                retry = (retry * 2).min(RETRY_MAX);
+                Ok(None) => {}
+                Err(error) => {
+                    self.missing(&error.to_string());
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(RETRY_MAX);
+                }
             }
+        }
+    }
+
+    fn used(&mut self) {
+        if self.is_used.replace(true) != Some(true) {
+            self.watch.iter().for_each(|watch| watch.used(self.client));
+        }
+    }
+
+    fn missing(&mut self, reason: &str) {
+        if self.is_used.replace(false) == Some(false) {
+            return;
+        }
+        match &self.watch {
+            Some(watch) => watch.missing(self.client, reason),
+            None => tracing::warn!(client = %self.client, "no reverse connection: {reason}"),
         }
     }
 }
@@ -130,10 +177,25 @@ pub(super) fn reverse_hello(server_uri: &str, endpoint_url: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
     use super::*;
+
+    /// What was told of a client.
+    #[derive(Debug, Default)]
+    struct Told(Mutex<Vec<String>>);
+
+    impl ReverseWatch for Told {
+        fn used(&self, _: SocketAddr) {
+            self.0.lock().push("used".to_owned());
+        }
+
+        fn missing(&self, _: SocketAddr, reason: &str) {
+            self.0.lock().push(reason.to_owned());
+        }
+    }
 
     #[test]
     fn a_reverse_hello_is_these_bytes() {
@@ -146,18 +208,11 @@ mod tests {
         let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
         let (client, server) = (client.await.unwrap(), server.await.unwrap());
         let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
-        let ready = tokio::spawn(stand_ready(addresses.0, addresses.1, b"hello".to_vec()));
+        let reverse = Reverse::new(addresses.0, addresses.1, b"hello".to_vec(), None);
+        let ready = tokio::spawn(reverse.stand_ready());
         let mut used = Vec::new();
         for _ in 0..3 {
-            let (mut stream, _) = client.accept().await.unwrap();
-            let mut said = [0; 5];
-            stream.read_exact(&mut said).await.unwrap();
-            assert_eq!(&said, b"hello");
-            stream.write_all(b"HELlo and so on").await.unwrap();
-            let (mut at_server, _) = server.accept().await.unwrap();
-            let mut heard = [0; 15];
-            at_server.read_exact(&mut heard).await.unwrap();
-            assert_eq!(&heard, b"HELlo and so on");
+            let (mut stream, mut at_server) = use_one(&client, &server).await;
             at_server.write_all(b"back").await.unwrap();
             let mut answer = [0; 4];
             stream.read_exact(&mut answer).await.unwrap();
@@ -172,6 +227,49 @@ mod tests {
         assert!(ready.await.unwrap_err().is_cancelled());
         let (mut stream, _at_server) = used.remove(0);
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "those in use end with the server");
+    }
+
+    /// A client accepts a connection and begins to use it: its end and the server's.
+    async fn use_one(client: &TcpListener, server: &TcpListener) -> (TcpStream, TcpStream) {
+        let (mut stream, _) = client.accept().await.unwrap();
+        let mut said = [0; 5];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"hello");
+        stream.write_all(b"HELlo and so on").await.unwrap();
+        let (mut at_server, _) = server.accept().await.unwrap();
+        let mut heard = [0; 15];
+        at_server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"HELlo and so on");
+        (stream, at_server)
+    }
+
+    #[tokio::test]
+    async fn a_client_has_so_many_connections_and_no_more() {
+        let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let (client, server) = (client.await.unwrap(), server.await.unwrap());
+        let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
+        let told = Arc::new(Told::default());
+        let watch = Some(Arc::clone(&told) as Arc<dyn ReverseWatch>);
+        let mut reverse = Reverse::new(addresses.0, addresses.1, b"hello".to_vec(), watch);
+        reverse.retry_first = Duration::from_millis(1);
+        let ready = tokio::spawn(reverse.stand_ready());
+        let mut used = Vec::new();
+        for _ in 0..USED_MAX {
+            used.push(use_one(&client, &server).await);
+        }
+        while told.0.lock().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let nobody = tokio::time::timeout(Duration::from_millis(100), client.accept());
+        assert!(nobody.await.is_err(), "one more came");
+        drop(used.pop());
+        used.push(use_one(&client, &server).await);
+        while told.0.lock().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        ready.abort();
+        let bound = format!("{USED_MAX} connections are in use, which is the bound");
+        assert_eq!(told.0.lock()[..3], ["used".to_owned(), bound, "used".to_owned()]);
     }
 
     #[tokio::test]

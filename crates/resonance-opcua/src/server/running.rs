@@ -25,7 +25,7 @@ use super::manager::PlantNodes;
 use super::nodes::{DICTIONARIES, Nodes};
 use super::options::ServerOptions;
 use super::pki;
-use super::reverse;
+use super::reverse::{self, Reverse};
 use super::sampling::Sampler;
 use crate::structures;
 
@@ -120,7 +120,7 @@ impl UaServer {
 
         // Making a certificate and the standard address space takes a while.
         let (tick, builder_url) = (options.tick, url.clone());
-        let clients = options.connect_to.clone();
+        let (clients, reverse_watch) = (options.connect_to.clone(), options.reverse_watch.clone());
         let hello = reverse::reverse_hello(&options.application_uri, &url);
         let built = tokio::task::spawn_blocking(move || {
             build(options, address, &builder_url, space, values, clock)
@@ -133,7 +133,8 @@ impl UaServer {
         let server = Some(tokio::spawn(server.run_with(listener)));
         let reversed = clients
             .into_iter()
-            .map(|client| tokio::spawn(reverse::stand_ready(client, address, hello.clone())));
+            .map(|client| Reverse::new(client, address, hello.clone(), reverse_watch.clone()))
+            .map(|reverse| tokio::spawn(reverse.stand_ready()));
         let minding =
             admission.map(|admission| tokio::spawn(admission.watch())).into_iter().chain(reversed);
         let minding = minding.collect();

@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use resonance_gateway::plan::{Plan, SourceKind};
 use resonance_gateway::sources::opcua::pki_folder;
 use resonance_opcua::trust::{
-    Certificate, Entry, Expected, Folder, FolderError, Item, Peer, Place, TrustList,
+    Certificate, Entry, Expected, Folder, FolderError, Item, Peer, Place, Refusal, TrustList,
 };
-use resonance_plant::{Clock, SystemClock};
+use resonance_plant::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
 use super::{CliError, Exit, Format, output};
@@ -107,10 +107,43 @@ pub(crate) struct Added {
     format: Format,
 }
 
-/// A folder, and who uses it: sources by their id, and `server`.
+/// A folder, and who uses it.
 struct Used {
     folder: Folder,
-    by: Vec<String>,
+    by: Vec<User>,
+}
+
+/// Who uses a folder, and what its peers' certificates are judged by.
+#[derive(Clone)]
+struct User {
+    /// A source's id, or `server`.
+    name: String,
+    /// What a peer's certificate has to fit: one of these.
+    peers: &'static [Peer],
+    allow_unknown_revocation: bool,
+}
+
+impl Used {
+    fn names(&self) -> String {
+        self.by.iter().map(|user| user.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl User {
+    /// Why it refuses a peer with this certificate.
+    fn refusal(&self, list: &TrustList, it: &Certificate, now: Timestamp) -> Option<Refusal> {
+        let judge = |peer: &Peer| {
+            let expected = Expected {
+                peer: *peer,
+                host: None,
+                application_uri: None,
+                allow_unknown_revocation: self.allow_unknown_revocation,
+            };
+            list.judge(it.der(), expected, now).err()
+        };
+        let mut refusals = self.peers.iter().map(judge);
+        refusals.next().flatten().filter(|_| refusals.all(|refusal| refusal.is_some()))
+    }
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
@@ -150,7 +183,7 @@ fn list(args: &Listed) -> Result<ExitCode, CliError> {
 fn row(used: &Used, list: &TrustList, entry: &Entry) -> Value {
     let mut row = json!({
         "place": entry.place.name(),
-        "used_by": used.by.join(", "),
+        "used_by": used.names(),
         "file": entry.file,
     });
     match &entry.item {
@@ -202,16 +235,14 @@ fn state(
         Place::Issuers => ("issuer", None),
         _ if it.is_authority() && place == Place::Trusted => ("trusted authority", None),
         _ => {
-            let is_server = used.by.iter().all(|by| by == "server");
-            let expected = Expected {
-                peer: if is_server { Peer::Client } else { Peer::Server },
-                host: None,
-                application_uri: None,
-                allow_unknown_revocation: false,
-            };
-            match list.judge(it.der(), expected, now) {
-                Ok(_) => ("trusted", None),
-                Err(refusal) => ("refused", Some(refusal.to_string())),
+            let refused =
+                used.by.iter().find_map(|user| Some((user, user.refusal(list, it, now)?)));
+            match refused {
+                None => ("trusted", None),
+                Some((user, why)) if used.by.len() > 1 => {
+                    ("refused", Some(format!("{}: {why}", user.name)))
+                }
+                Some((_, why)) => ("refused", Some(why.to_string())),
             }
         }
     }
@@ -264,7 +295,7 @@ fn change(
         Format::Text => {
             for (used, it) in &chosen {
                 let (name, print) = (it.subject(), it.fingerprint());
-                let by = used.by.join(", ");
+                let by = used.names();
                 output::print(&format!("{what} for {by}: {name}\n  fingerprint {print}\n"))?;
             }
         }
@@ -275,7 +306,7 @@ fn change(
 fn told(used: &Used, what: &str, it: &Certificate) -> Value {
     json!({
         "done": what,
-        "used_by": used.by.join(", "),
+        "used_by": used.names(),
         "subject": it.subject(),
         "fingerprint": it.fingerprint(),
     })
@@ -325,10 +356,13 @@ fn used(place: &Where) -> Result<Vec<Used>, CliError> {
                 let problem = format!("{}: there is no such folder", folder.display());
                 return Err(CliError::Refused(problem));
             }
-            return Ok(vec![Used {
-                folder: Folder::at(folder),
-                by: vec![folder.display().to_string()],
-            }]);
+            // For whom it is, nobody says.
+            let user = User {
+                name: folder.display().to_string(),
+                peers: &[Peer::Server, Peer::Client],
+                allow_unknown_revocation: false,
+            };
+            return Ok(vec![Used { folder: Folder::at(folder), by: vec![user] }]);
         }
         (None, Some(plant)) => {
             let text = PlantText::read(plant)?;
@@ -348,35 +382,46 @@ fn used(place: &Where) -> Result<Vec<Used>, CliError> {
 }
 
 fn of_plan(plan: &Plan) -> Vec<Used> {
-    let mut by: BTreeMap<Folder, Vec<String>> = BTreeMap::new();
+    let mut by: BTreeMap<Folder, Vec<User>> = BTreeMap::new();
     for source in &plan.sources {
         if let SourceKind::Opcua(config) = &source.kind {
-            by.entry(Folder::at(pki_folder(config))).or_default().push(source.id.to_string());
+            by.entry(Folder::at(pki_folder(config))).or_default().push(User {
+                name: source.id.to_string(),
+                peers: &[Peer::Server],
+                allow_unknown_revocation: config.allow_unknown_revocation,
+            });
         }
     }
     if let Some(server) = &plan.servers.opcua {
-        by.entry(Folder::at(&server.pki)).or_default().push("server".into());
+        by.entry(Folder::at(&server.pki)).or_default().push(User {
+            name: "server".into(),
+            peers: &[Peer::Client],
+            allow_unknown_revocation: server.allow_unknown_revocation,
+        });
     }
     by.into_iter().map(|(folder, by)| Used { folder, by }).collect()
 }
 
 fn of_user(folders: Vec<Used>, user: Option<&str>) -> Result<Vec<Used>, CliError> {
     let Some(user) = user else { return Ok(folders) };
-    let known: Vec<String> = folders.iter().flat_map(|used| used.by.clone()).collect();
+    let known = names(&folders);
     let of_it: Vec<Used> =
-        folders.into_iter().filter(|used| used.by.iter().any(|by| by == user)).collect();
+        folders.into_iter().filter(|used| used.by.iter().any(|by| by.name == user)).collect();
     match of_it.is_empty() {
-        true => Err(CliError::Refused(format!("--for {user}: there are {}", known.join(", ")))),
+        true => Err(CliError::Refused(format!("--for {user}: there are {known}"))),
         false => Ok(of_it),
     }
+}
+
+fn names(folders: &[Used]) -> String {
+    folders.iter().map(Used::names).collect::<Vec<_>>().join(", ")
 }
 
 fn only(folders: &[Used]) -> Result<&Used, CliError> {
     match folders {
         [only] => Ok(only),
         several => {
-            let known: Vec<String> = several.iter().flat_map(|used| used.by.clone()).collect();
-            let known = known.join(", ");
+            let known = names(several);
             Err(CliError::Refused(format!("say for whom with --for; there are {known}")))
         }
     }

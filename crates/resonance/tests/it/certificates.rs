@@ -265,3 +265,40 @@ fn certificates_are_trusted_and_rejected_by_command() {
     let (code, said) = command(&["list", "--pki", pki]);
     assert!(code == 0 && said.contains("CN=Plant authority"), "{said}");
 }
+
+/// What a list says of a certificate is what the plant would do with it.
+#[test]
+fn a_list_judges_as_the_plant_does() {
+    let test = "a_list_judges_as_the_plant_does";
+    let Some(made) = Material::make(test, URI, "127.0.0.1") else { return };
+    // An authority that is trusted, and no word of what it revoked.
+    let (at, folder) = made.folder(&["ca"], &[], &[]);
+    let Item::Certificate(machine) = Item::of_file(&made.bytes("good", "der")) else { panic!() };
+    folder.keep_rejected(&machine).unwrap();
+    let plant = at.path().join("plant.toml");
+    let state = |of_source: &str| {
+        let text = format!(
+            "[[source]]\nid = 'mill'\ntype = 'opcua'\nurl = 'opc.tcp://127.0.0.1:4840'\n\
+             pki = '{}'\n{of_source}",
+            at.path().display()
+        );
+        std::fs::write(&plant, text).unwrap();
+        let (code, said) = command(&["list", plant.to_str().unwrap(), "--format", "json"]);
+        assert_eq!(code, 0, "{said}");
+        let rows: Vec<Json> = serde_json::from_str(&said).unwrap();
+        let of_machine = |row: &&Json| row["subject"] == "CN=good";
+        rows.iter().find(of_machine).expect("it is listed").clone()
+    };
+    let refused = state("");
+    assert_eq!((&refused["state"], &refused["used_by"]), (&"refused".into(), &"mill".into()));
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(reason.contains("BadCertificateRevocationUnknown"), "{reason}");
+    assert_eq!(state("allow_unknown_revocation = true")["state"], "trusted");
+    let both = state(&format!(
+        "allow_unknown_revocation = true\n[server.opcua]\nlisten = '127.0.0.1:4841'\n\
+         allow_anonymous = true\npki = '{}'\n",
+        at.path().display()
+    ));
+    assert_eq!((&both["state"], &both["used_by"]), (&"refused".into(), &"mill, server".into()));
+    assert!(both["reason"].as_str().unwrap().starts_with("server: "), "{both}");
+}

@@ -344,6 +344,10 @@ async fn scada_that_cannot_reach_the_server_is_connected_to() {
         "server_uri": "urn:127.0.0.1:resonance:gateway",
     });
     eventually("it is admitted", || site.connects(&options) == connected).await;
+    // Nobody awaited it at first.
+    let client = free.to_string();
+    assert!(site.has_event(Code::ClientMissing, &client));
+    assert!(site.has_event(Code::ClientConnected, &client));
     site.stop().await;
 }
 

@@ -174,7 +174,7 @@ mod tests {
         let turns = Turns::start(0).unwrap();
         let shared = Arc::clone(&turns.0);
         let (answer, answered) = oneshot::channel::<()>();
-        shared.join(Box::new(move || drop(answer.send(()))));
+        shared.join(Box::new(move || answer.send(()).unwrap()));
         drop(turns);
         assert!(answered.await.is_err());
         assert!(shared.next().is_none());

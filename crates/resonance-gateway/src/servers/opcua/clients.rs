@@ -1,12 +1,14 @@
-//! Users of the plant file as the OPC UA server verifies them.
+//! Users of the plant file as the OPC UA server verifies them, and clients that it connects to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use resonance_opcua::server::Authenticator;
-use resonance_plant::Principal;
+use resonance_opcua::server::{Authenticator, ReverseWatch};
+use resonance_plant::{Code, Event, EventSink, Principal, Value};
 
 use crate::access::Access;
+use crate::servers::Context;
 
 const SURFACE: &str = "opcua";
 
@@ -54,5 +56,27 @@ impl Authenticator for Users {
 
     fn anonymous_refused(&self) {
         self.refuse("anonymous");
+    }
+}
+
+/// Tells of clients that the server connects to.
+#[derive(Debug)]
+pub(super) struct Called(pub(super) Context);
+
+impl Called {
+    fn tell(&self, code: Code, client: SocketAddr, message: String) {
+        let event = Event::new(self.0.clock.now(), code, "server/opcua", message);
+        self.0.events.record(event.with("client", Value::Text(client.to_string().into())));
+    }
+}
+
+impl ReverseWatch for Called {
+    fn used(&self, client: SocketAddr) {
+        self.tell(Code::ClientConnected, client, format!("{client} uses our reverse connection"));
+    }
+
+    fn missing(&self, client: SocketAddr, reason: &str) {
+        let message = format!("no reverse connection for {client}: {reason}; it is tried again");
+        self.tell(Code::ClientMissing, client, message);
     }
 }

@@ -83,6 +83,7 @@ pub async fn start(plan: &OpcUaServerPlan, context: &Context) -> Result<Running,
     let options = ServerOptions {
         listen: plan.listen,
         connect_to: plan.connect_to.clone(),
+        reverse_watch: Some(Arc::new(clients::Called(context.clone()))),
         host: plan.host.clone(),
         application_name: "Resonance".to_owned(),
         application_uri: format!("urn:{}:resonance:gateway", plan.host),

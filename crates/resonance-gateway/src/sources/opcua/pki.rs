@@ -251,6 +251,32 @@ mod tests {
         assert!(matches!(check(&pki, "", b"junk"), Err(Failure::Untrusted(_))));
     }
 
+    #[test]
+    fn a_machine_that_connects_shows_the_application_that_is_awaited() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::open(folder.path()).unwrap();
+        let own = std::fs::read(folder.path().join("own/cert.der")).unwrap();
+        let print = Certificate::from_der(&own).unwrap().fingerprint();
+        // Whatever else is trusted: a ReverseHello claims, the certificate proves.
+        for trusted in
+            ["trust_any_certificate = true", &format!("server_fingerprint = \"{print}\"")]
+        {
+            let check = |uri: &str| {
+                let of =
+                    config(&format!("listen = \"[::1]:0\"\nserver_uri = \"{uri}\"\n{trusted}"));
+                // What its endpoints say of the application does not count.
+                pki.check(&of, &own, uri, SystemClock.now())
+            };
+            assert_eq!(check(APPLICATION_URI), Ok(()));
+            let refused = check("urn:acme:mill").unwrap_err();
+            let said = format!("certificate of {APPLICATION_URI}, server_uri says urn:acme:mill");
+            assert!(
+                matches!(&refused, Failure::Untrusted(reason) if reason.contains(&said)),
+                "{refused}"
+            );
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn nobody_else_reads_the_private_key() {

@@ -110,6 +110,38 @@ async fn strangers_at_the_door_are_told_of_and_keep_no_machine_out() {
     source.stop();
 }
 
+/// Passes one connection of a machine on to the source that awaits it.
+async fn pass_one(machine: &tokio::net::TcpListener, source: SocketAddr) {
+    let (mut from_machine, _) = machine.accept().await.unwrap();
+    let mut to_source = tokio::net::TcpStream::connect(source).await.unwrap();
+    // How it ends is for either side to tell.
+    tokio::spawn(
+        async move { tokio::io::copy_bidirectional(&mut from_machine, &mut to_source).await },
+    );
+}
+
+/// A machine that connects seldom is not asked twice what it offers: of its connections, the first that
+/// is not needed for that becomes the session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_machine_told_holds_until_it_connects_again() {
+    let between = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let connect_to = Some(between.local_addr().unwrap());
+    let pki = Some(folder.path().join("machine"));
+    let endpoint = Endpoint { connect_to, pki, ..Endpoint::default() };
+    let machine = start_load(LoadOptions { points: 10, hz: 10.0, endpoint }).await.unwrap();
+    let settings = "listen = '127.0.0.1:0'\nsilence_ms_max = 500";
+    let mut source = Running::start(config(machine.url(), settings), counters(10));
+    let address = awaits(&mut source).await;
+    pass_one(&between, address).await;
+    let told = source.event(Code::SourceDisconnected).await;
+    assert!(told.message.contains("did not connect to"), "{}", told.message);
+    pass_one(&between, address).await;
+    source.session(SessionState::Alive).await;
+    source.until("a count", |this| this.observed(0).next().map(drop)).await;
+    source.stop();
+}
+
 /// The simulated machine with a source that is there later, and gone for a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_simulated_machine_connects_to_whoever_awaits_it() {
