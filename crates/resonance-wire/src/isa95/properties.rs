@@ -42,7 +42,7 @@ impl<'a> Property<'a> {
 
 /// Every field of a result that is not an element of its object already: outputs first.
 pub(super) fn of<'a>(answer: &'a Answer<'a>) -> Vec<Property<'a>> {
-    let mut all = Vec::with_capacity(answer.outputs.len() * 8 + 26);
+    let mut all = Vec::with_capacity(answer.outputs.len() * 8 + 29);
     for output in &answer.outputs {
         of_output(output, &mut all);
     }
@@ -58,6 +58,13 @@ pub(super) fn of<'a>(answer: &'a Answer<'a>) -> Vec<Property<'a>> {
         ("result.trained_on", &model.trained_on),
     ] {
         all.push(Property::new(id, &**text, "string"));
+    }
+    for (id, text) in [
+        ("result.equipment_id", &answer.equipment_id),
+        ("result.physical_asset_id", &answer.physical_asset_id),
+        ("result.part_id", &answer.part_id),
+    ] {
+        all.extend(text.as_ref().map(|text| Property::new(id, &**text, "string")));
     }
     let category = answer.category.name();
     all.push(Property::new("result.category", category, "string"));
@@ -157,9 +164,13 @@ pub(super) fn sentence(answer: &Answer<'_>) -> String {
     let model = &answer.model;
     let _ = write!(
         text,
-        "says {} {} (trained on {}) about {}; {}",
-        model.name, model.version, model.trained_on, answer.asset, answer.status
+        "says {} {} (trained on {}) about ",
+        model.name, model.version, model.trained_on
     );
+    if let Some(part) = &answer.part_id {
+        let _ = write!(text, "part {part} of ");
+    }
+    let _ = write!(text, "{}; {}", answer.asset, answer.status);
     text
 }
 

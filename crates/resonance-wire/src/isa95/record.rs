@@ -20,6 +20,12 @@ pub struct Answer<'a> {
     pub deployment: Cow<'a, str>,
     #[serde(borrow)]
     pub asset: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub equipment_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub physical_asset_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub part_id: Option<Cow<'a, str>>,
     pub category: ModelCategory,
     #[serde(borrow)]
     pub model: Model<'a>,

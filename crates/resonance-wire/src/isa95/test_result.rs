@@ -2,15 +2,17 @@
 
 use super::{Answer, Element, properties};
 
-/// The result as a test result: what a model found out about an asset.
+/// The result as a test result: what a model found out about a part, where one is named, or else about
+/// an asset.
 pub(super) fn test_result(answer: &Answer<'_>) -> Element {
+    let tested = answer.part_id.as_ref().unwrap_or(&answer.asset);
     let mut parts = vec![
         Element::leaf("ID", &*answer.id),
         Element::leaf("Description", properties::sentence(answer)).repeated(),
         Element::leaf("EvaluationDate", &*answer.source_time),
         Element::leaf("Expiration", &*answer.valid_until),
         properties::scope(answer),
-        Element::leaf("TestableObjectID", &*answer.asset),
+        Element::leaf("TestableObjectID", &**tested),
     ];
     let verdict = answer.outputs.iter().find_map(|output| output.label.as_deref());
     parts.extend(verdict.map(|label| Element::leaf("EvaluatedCriterionResult", label)));

@@ -9,7 +9,8 @@ use super::*;
 fn record(category: ModelCategory) -> String {
     format!(
         r#"{{"id":"34161a4d95c40d1d3d9872dcca554160","deployment":"tool-wear",
-        "asset":"line 1/mill-1","category":"{category}","model":{{"name":"cnc-tool-wear",
+        "asset":"line 1/mill-1","equipment_id":"acme/north/hall-1/line 1/mill-1",
+        "physical_asset_id":"SN-7","part_id":"P-17","category":"{category}","model":{{"name":"cnc-tool-wear",
         "version":"1.2.0","digest":"sha256:3f","engine":"onnxruntime 1.31.1",
         "trained_on":"simulated","fallback":null}},"sequence":1,"outputs":[{{"name":"flank_wear",
         "value":0.185,"unit":"MMT","semantic_id":"0173-1#02-AAV232#002","uncertainty":
@@ -95,6 +96,23 @@ fn what_is_not_good_enough_to_act_on_is_only_a_test_result() {
     );
     assert_ne!(bad, good);
     assert_eq!(object(&bad), Object::TestResult);
+}
+
+#[test]
+fn a_result_that_names_neither_part_nor_machine_is_about_its_asset() {
+    let json = record(ModelCategory::VisualInspection);
+    let of_asset = json.replace("\"physical_asset_id\":\"SN-7\",\"part_id\":\"P-17\",", "");
+    assert_ne!(of_asset, json);
+    let written = |json: &str| String::from_utf8(element(json).to_xml()).unwrap();
+    let about = |id: &str| format!("<TestableObjectID>{id}</TestableObjectID>");
+    let (part, asset) = (written(&json), written(&of_asset));
+    assert!(part.contains(&about("P-17")) && part.contains("about part P-17 of line 1/mill-1"));
+    assert!(asset.contains(&about("line 1/mill-1")) && asset.contains("about line 1/mill-1"));
+    let maintenance =
+        |json: &str| written(&json.replace("visual_inspection", "predictive_maintenance"));
+    let of = |id: &str| format!("<PhysicalAssetID>{id}</PhysicalAssetID>");
+    assert!(maintenance(&json).contains(&of("SN-7")));
+    assert!(maintenance(&of_asset).contains(&of("line 1/mill-1")));
 }
 
 #[test]

@@ -48,11 +48,12 @@ pub(super) fn work_schedule(answer: &Answer<'_>, object: Object) -> Element {
     Element::parent("WorkSchedule", schedule).repeated()
 }
 
-/// Maintenance is of the thing itself.
+/// Maintenance is of the thing itself: the machine that fills the asset's role, where it is known.
 fn physical_asset(answer: &Answer<'_>) -> Element {
+    let machine = answer.physical_asset_id.as_ref().unwrap_or(&answer.asset);
     let parts = vec![
         Element::leaf("ID", &*answer.asset),
-        Element::leaf("PhysicalAssetID", &*answer.asset).repeated(),
+        Element::leaf("PhysicalAssetID", &**machine).repeated(),
     ];
     Element::parent("PhysicalAssetRequirement", parts).repeated()
 }

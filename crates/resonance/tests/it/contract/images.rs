@@ -157,6 +157,9 @@ impl Scene {
                 client.head("POST", "/?part_id=00002", &length);
                 client.write(half).unwrap();
                 client.shutdown_write();
+                // Refused, or ended without a word: never taken.
+                let status = client.try_reply().map(|reply| reply.status).ok();
+                assert!(status.is_none_or(|status| status >= 400), "{status:?}");
             }
         }
     }
