@@ -129,8 +129,11 @@ async fn one_device_of_several_can_be_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_stream_that_was_cut_goes_on_where_it_was() {
     let agent = agent("2.7", 100_000).await;
-    agent.observe("x_pos", number(0.0));
+    agent.observe("x_pos", number(-1.0));
     let mut source = start(&agent.url(), "count_max = 50", X);
+    source.value(0, Value::Float(-1.0)).await;
+    // What comes after the first state is heard over a stream, which can be cut.
+    agent.observe("x_pos", number(0.0));
     source.value(0, Value::Float(0.0)).await;
     for round in 0..3 {
         for step in 1..=400 {
@@ -143,7 +146,7 @@ async fn a_stream_that_was_cut_goes_on_where_it_was() {
     }
     source.session(SessionState::Resumed).await;
     let values: Vec<Value> = source.observed(0).map(|(value, ..)| value).collect();
-    let expected: Vec<Value> = (0..=1_200).map(|n| Value::Float(f64::from(n))).collect();
+    let expected: Vec<Value> = (-1..=1_200).map(|n| Value::Float(f64::from(n))).collect();
     assert!(values == expected, "each once and in order: {} values", values.len());
     assert_eq!(source.counters.gaps.value(), 0);
     assert_eq!(source.counters.reconnects.value(), 3);
