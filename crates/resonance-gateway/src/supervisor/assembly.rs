@@ -559,8 +559,8 @@ impl Gateway {
         };
         let (stop, stopped) = watch::channel(false);
         let running = sinks::build(sink).run(delivery, stopped);
-        // A sink and its connection wake each other with every result; on one thread that costs
-        // nothing.
+        // On a thread of its own: a sink waits for answers one by one, and each time another
+        // thread had to be woken would count.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let name = format!("sink-{id}");
         let subject = format!("sink/{id}");

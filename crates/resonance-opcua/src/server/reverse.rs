@@ -39,7 +39,7 @@ pub trait ReverseWatch: Send + Sync + std::fmt::Debug {
     /// The client uses a connection, for the first time or after there was none.
     fn used(&self, client: SocketAddr);
 
-    /// There is no connection for the client to use. Told once, until there is one again.
+    /// The client has no connection, and none comes about. Told once, until it uses one again.
     fn missing(&self, client: SocketAddr, reason: &str);
 }
 
@@ -73,20 +73,24 @@ impl Reverse {
         loop {
             while used.try_join_next().is_some() {}
             if used.len() == USED_MAX {
-                self.missing(&format!("{USED_MAX} connections are in use, which is the bound"));
+                tracing::warn!(client = %self.client, "{USED_MAX} reverse connections are in use");
                 used.join_next().await;
             }
             match offered(self.client, &self.hello).await {
                 Ok(Some(stream)) => {
                     retry = self.retry_first;
-                    used.spawn(pass_on(stream, self.server));
                     self.used();
+                    used.spawn(pass_on(stream, self.server));
                     // A client that hangs up at once is not called again at once.
                     tokio::time::sleep(self.retry_first).await;
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    self.missing(&error.to_string());
+                    while used.try_join_next().is_some() {}
+                    // A client may want no more connections than it has.
+                    if used.is_empty() {
+                        self.missing(&error.to_string());
+                    }
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(RETRY_MAX);
                 }
@@ -257,19 +261,43 @@ mod tests {
         for _ in 0..USED_MAX {
             used.push(use_one(&client, &server).await);
         }
-        while told.0.lock().len() < 2 {
-            tokio::task::yield_now().await;
-        }
         let nobody = tokio::time::timeout(Duration::from_millis(100), client.accept());
         assert!(nobody.await.is_err(), "one more came");
         drop(used.pop());
         used.push(use_one(&client, &server).await);
-        while told.0.lock().len() < 3 {
-            tokio::task::yield_now().await;
-        }
         ready.abort();
-        let bound = format!("{USED_MAX} connections are in use, which is the bound");
-        assert_eq!(told.0.lock()[..3], ["used".to_owned(), bound, "used".to_owned()]);
+        assert_eq!(*told.0.lock(), ["used"]);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_no_connection_is_told_of_once() {
+        let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let (client, server) = (client.await.unwrap(), server.await.unwrap());
+        let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
+        let told = Arc::new(Told::default());
+        let watch = Some(Arc::clone(&told) as Arc<dyn ReverseWatch>);
+        let mut reverse = Reverse::new(addresses.0, addresses.1, b"hello".to_vec(), watch);
+        reverse.retry_first = Duration::from_millis(1);
+        let ready = tokio::spawn(reverse.stand_ready());
+        // Closes each at once, and then uses one.
+        for _ in 0..3 {
+            drop(client.accept().await.unwrap());
+        }
+        let used = use_one(&client, &server).await;
+        // It wants no other: that is no trouble.
+        for _ in 0..3 {
+            drop(client.accept().await.unwrap());
+        }
+        assert_eq!(told.0.lock().len(), 2, "{told:?}");
+        drop(used);
+        for _ in 0..3 {
+            drop(client.accept().await.unwrap());
+        }
+        let _used = use_one(&client, &server).await;
+        ready.abort();
+        let [first, second, third, fourth] = &told.0.lock()[..] else { panic!("{told:?}") };
+        assert_eq!([second, fourth], ["used"; 2]);
+        assert!(first != "used" && third != "used");
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 
 use super::{Answer, Element, properties};
 
-/// The result as a test result: what a model found out about a part, where one is named, or else about
-/// an asset.
+/// The result as a test result: what a model found out about a part, where one is named, or else
+/// about an asset.
 pub(super) fn test_result(answer: &Answer<'_>) -> Element {
     let tested = answer.part_id.as_ref().unwrap_or(&answer.asset);
     let mut parts = vec![

@@ -40,6 +40,15 @@ impl Element {
     }
 }
 
+/// Whether this is a name without a prefix (Namespaces in XML 1.0, NCName), of letters and digits of
+/// any language and few signs: what the parser lets through besides would read differently once it is
+/// written.
+fn is_name(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
+        && characters.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '\u{B7}'))
+}
+
 fn write(writer: &mut Writer<Vec<u8>>, element: &Element, is_root: bool) -> std::io::Result<()> {
     let mut start = BytesStart::new(&*element.name);
     if is_root {
@@ -124,6 +133,9 @@ impl Tree {
             return Err(ReplyError::TooLarge { what: "levels", limit: DEPTH_MAX });
         }
         let name = start.local_name().as_ref().to_owned();
+        if !is_name(&name) {
+            return Err(malformed(quoted(&format!("{name:?} is no element's name"))));
+        }
         let mut element = Element::read(name, Content::Children(Vec::new()));
         for attribute in start.attributes() {
             let attribute = attribute.map_err(|error| malformed(error.to_string()))?;
@@ -138,6 +150,9 @@ impl Tree {
                 .normalized_value(XmlVersion::Explicit1_0)
                 .map_err(|_| ReplyError::Entities)?;
             let key = attribute.key.local_name().as_ref().to_owned();
+            if !is_name(&key) {
+                return Err(malformed(quoted(&format!("{key:?} is no attribute's name"))));
+            }
             element.attributes.push((key.into(), value.into_owned()));
         }
         self.open.push((element, String::new()));

@@ -235,15 +235,19 @@ fn state(
         Place::Issuers => ("issuer", None),
         _ if it.is_authority() && place == Place::Trusted => ("trusted authority", None),
         _ => {
-            let refused =
-                used.by.iter().find_map(|user| Some((user, user.refusal(list, it, now)?)));
-            match refused {
-                None => ("trusted", None),
-                Some((user, why)) if used.by.len() > 1 => {
-                    ("refused", Some(format!("{}: {why}", user.name)))
+            let refusals: Vec<_> =
+                used.by.iter().filter_map(|by| Some((by, by.refusal(list, it, now)?))).collect();
+            let is_trusted = refusals.len() < used.by.len();
+            let reason = match &refusals[..] {
+                [] => None,
+                [(_, why)] if !is_trusted => Some(why.to_string()),
+                several => {
+                    let each =
+                        several.iter().map(|(by, why)| format!("not for {}: {why}", by.name));
+                    Some(each.collect::<Vec<_>>().join("; "))
                 }
-                Some((_, why)) => ("refused", Some(why.to_string())),
-            }
+            };
+            (if is_trusted { "trusted" } else { "refused" }, reason)
         }
     }
 }

@@ -266,7 +266,7 @@ fn certificates_are_trusted_and_rejected_by_command() {
     assert!(code == 0 && said.contains("CN=Plant authority"), "{said}");
 }
 
-/// What a list says of a certificate is what the plant would do with it.
+/// A list judges by what the plant file says of each that uses the folder.
 #[test]
 fn a_list_judges_as_the_plant_does() {
     let test = "a_list_judges_as_the_plant_does";
@@ -299,6 +299,6 @@ fn a_list_judges_as_the_plant_does() {
          allow_anonymous = true\npki = '{}'\n",
         at.path().display()
     ));
-    assert_eq!((&both["state"], &both["used_by"]), (&"refused".into(), &"mill, server".into()));
-    assert!(both["reason"].as_str().unwrap().starts_with("server: "), "{both}");
+    assert_eq!((&both["state"], &both["used_by"]), (&"trusted".into(), &"mill, server".into()));
+    assert!(both["reason"].as_str().unwrap().starts_with("not for server: "), "{both}");
 }

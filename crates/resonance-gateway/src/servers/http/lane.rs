@@ -13,7 +13,7 @@ use crate::models::ServedModel;
 /// longer one would keep other requests of that thread waiting.
 const INLINE_MAX: Duration = Duration::from_micros(500);
 
-/// The same while nobody else waits for that thread: what comes meanwhile waits no longer.
+/// The same while no other request waits for that thread: what comes meanwhile waits no longer.
 const INLINE_ALONE_MAX: Duration = Duration::from_millis(10);
 
 /// Buffers kept for reuse; more are made under load and dropped afterwards.
@@ -64,9 +64,7 @@ impl Lane {
     /// Whether a request with a body of this length is expected to be quick enough for the thread
     /// that serves its connection, where it is `alone` there.
     pub(in crate::servers) fn is_quick(&self, body_bytes: usize, alone: bool) -> bool {
-        let pace = self.pace.load(Ordering::Relaxed);
-        let most = if alone { INLINE_ALONE_MAX } else { INLINE_MAX };
-        pace != 0 && u128::from(pace) * body_bytes as u128 <= most.as_nanos()
+        is_quick(self.pace.load(Ordering::Relaxed), body_bytes, alone)
     }
 
     /// Learns from a request that took this long.
@@ -77,5 +75,29 @@ impl Lane {
         // A load and a store may lose another thread's lesson; the next request repeats it.
         let pace = if before == 0 { now } else { (before.saturating_mul(7) + now) / 8 };
         self.pace.store(pace, Ordering::Relaxed);
+    }
+}
+
+fn is_quick(pace: u64, body_bytes: usize, alone: bool) -> bool {
+    let most = if alone { INLINE_ALONE_MAX } else { INLINE_MAX };
+    pace != 0 && u128::from(pace) * body_bytes as u128 <= most.as_nanos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_alone_may_take_longer() {
+        // 60 ns a byte: 64 KiB take 4 ms, 4 KiB a quarter.
+        for (body_bytes, alone, quick) in [
+            (4 << 10, false, true),
+            (64 << 10, false, false),
+            (64 << 10, true, true),
+            (1 << 20, true, false),
+        ] {
+            assert_eq!(is_quick(60, body_bytes, alone), quick, "{body_bytes} bytes, {alone}");
+        }
+        assert!(!is_quick(0, 1, true), "nothing is known of it");
     }
 }

@@ -15,8 +15,8 @@ use tokio::task::yield_now;
 const LINGER: Duration = Duration::from_micros(100);
 const LINGER_MAX: Duration = Duration::from_micros(300);
 
-/// Where the answer took long, so did the client's sleep, and it wakes more slowly: the thread stays
-/// awake for this share of it.
+/// Where the answer took long, so did the client's sleep, and it wakes more slowly: the thread
+/// stays awake for this share of it.
 const SHARE: u32 = 20;
 
 /// After so many moments in vain in succession, most answers are followed by none.

@@ -90,7 +90,7 @@ pub enum ServerError {
         remedy: &'static str,
     },
     /// The system gives no threads.
-    #[error("[server.http] its threads cannot be started: {0}; raise the limits of this process")]
+    #[error("the server's threads cannot be started: {0}; raise the limits of this process")]
     Threads(io::Error),
 }
 

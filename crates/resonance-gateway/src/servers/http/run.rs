@@ -69,7 +69,7 @@ pub(in crate::servers) async fn infer<F: Form>(
     answer
 }
 
-/// Off the connection's thread, as many at once as there are processors.
+/// Off the connections' threads, as many at once as there are processors.
 async fn run_elsewhere<F: Form>(
     shared: &Shared,
     lane: &Arc<Lane>,

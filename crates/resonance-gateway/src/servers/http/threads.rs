@@ -46,8 +46,8 @@ pub(super) struct Seat {
 }
 
 impl Load {
-    /// Whether the only request of the only connection is under way: nobody else waits for this
-    /// thread. A request or connection that comes later does.
+    /// Whether the only request of the only connection is under way: no other request waits for
+    /// this thread. One that comes later does, and what the connection's open streams send.
     pub(in crate::servers) fn is_one_request(&self) -> bool {
         self.connections.load(Ordering::Relaxed) == 1 && self.requests.load(Ordering::Relaxed) == 1
     }
@@ -96,7 +96,7 @@ impl Thread {
         std::thread::Builder::new().name(format!("http-{number}")).spawn(move || {
             // An error says that the sender is gone, which is what is waited for.
             let _ = runtime.block_on(ended);
-            // An inference that still runs is not waited for.
+            // A password that is still being checked is not waited for.
             runtime.shutdown_background();
         })?;
         Ok(Self { runtime: handle, linger, load: Arc::default(), _alive: alive })
@@ -106,5 +106,29 @@ impl Thread {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.load.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_of_one_connection_is_alone_on_its_thread() {
+        let threads = Threads(vec![Thread::start(0).unwrap()]);
+        let seat = threads.seat().unwrap();
+        assert!(!seat.load.is_one_request(), "none has come");
+        let first = seat.load.request();
+        assert!(seat.load.is_one_request());
+        let second = seat.load.request();
+        assert!(!seat.load.is_one_request(), "another request waits");
+        drop(second);
+        assert!(seat.load.is_one_request());
+        let other = threads.seat().unwrap();
+        assert!(!seat.load.is_one_request(), "another connection may have one at any time");
+        drop(other);
+        assert!(seat.load.is_one_request());
+        drop(first);
+        assert!(!seat.load.is_one_request());
     }
 }

@@ -85,7 +85,8 @@ impl Connection {
         self.driver.while_it(self.sender.ready()).await.is_ok()
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the answer. What a peer had not read of the request when it
+    /// answered is sent before the next one.
     ///
     /// # Errors
     /// What went wrong before there was an answer, in words. The connection is of no use then.
@@ -108,7 +109,9 @@ impl Connection {
 
 /// What moves a connection's bytes, until it has ended.
 #[derive(Debug)]
-struct Driver(Option<http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>>);
+struct Driver(Option<http1::Connection<Io, Full<Bytes>>>);
+
+type Io = TokioIo<Box<dyn Stream>>;
 
 impl Driver {
     /// Moves bytes while something is awaited of the connection. Its end, and what went wrong,
@@ -129,5 +132,85 @@ fn words(error: &hyper::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// Less than the requests here.
+    const BUFFER_BYTES: usize = 1_024;
+
+    #[derive(Default)]
+    struct Wire(Mutex<Option<DuplexStream>>);
+
+    impl Connect for Wire {
+        fn connect(&self) -> Connecting<'_> {
+            let stream = self.0.lock().take().expect("it is asked for once");
+            Box::pin(async { Ok(Box::new(stream) as Box<dyn Stream>) })
+        }
+    }
+
+    async fn pair() -> (Connection, DuplexStream) {
+        let (ours, peers) = duplex(BUFFER_BYTES);
+        let connection = Connection::open(&Wire(Mutex::new(Some(ours)))).await;
+        (connection.unwrap(), peers)
+    }
+
+    /// A request whose body is larger than what is on the way at once.
+    fn request() -> (Request<Full<Bytes>>, usize) {
+        let body = Bytes::from(vec![b'x'; 100 * BUFFER_BYTES]);
+        let bytes = body.len();
+        (Request::post("/").header("host", "mes").body(Full::new(body)).unwrap(), bytes)
+    }
+
+    /// Reads a request to its end, and answers it.
+    async fn answer(peer: &mut DuplexStream, bytes: usize, answer: &[u8]) {
+        let (mut read, mut head) = (Vec::new(), None);
+        while head.is_none_or(|head| read.len() < head + bytes) {
+            assert!(peer.read_buf(&mut read).await.unwrap() > 0, "the request ends too early");
+            head = read.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+        }
+        peer.write_all(answer).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_goes_on_until_its_peer_closes_it_while_nobody_looks() {
+        let (mut connection, mut peer) = pair().await;
+        for body in ["ok", "again"] {
+            assert!(connection.is_ready().await);
+            let (request, bytes) = request();
+            let length = body.len();
+            let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+            let answered = answer(&mut peer, bytes, text.as_bytes());
+            let (response, ()) = tokio::join!(connection.exchange(request), answered);
+            let response = response.unwrap();
+            assert_eq!((&response.body[..], response.cut), (body.as_bytes(), None));
+        }
+        drop(peer);
+        assert!(!connection.is_ready().await);
+    }
+
+    #[tokio::test]
+    async fn an_answer_with_which_the_connection_ends_is_read_whole() {
+        for text in [
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\ndone",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\ndone",
+        ] {
+            let (mut connection, mut peer) = pair().await;
+            let (request, bytes) = request();
+            let answered = async {
+                answer(&mut peer, bytes, text.as_bytes()).await;
+                drop(peer);
+            };
+            let (response, ()) = tokio::join!(connection.exchange(request), answered);
+            let response = response.unwrap();
+            assert_eq!((&response.body[..], response.cut), (&b"done"[..], None), "{text}");
+            assert!(!connection.is_ready().await);
+        }
     }
 }

@@ -116,11 +116,12 @@ impl Poster {
 
     /// Delivers until told to stop.
     pub(super) async fn run(mut self, mut stop: Stop) {
+        let most = self.endpoint.batch_max.max(READ_MIN);
         loop {
             let read = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                results = self.delivery.cursor.next(self.endpoint.batch_max.max(READ_MIN)) => results,
+                results = self.delivery.cursor.next(most) => results,
             };
             if !self.deliver(&read, &mut stop).await {
                 break;
