@@ -13,11 +13,11 @@ use tokio::task::yield_now;
 
 /// How long a thread stays awake for the next request, at least and at most.
 const LINGER: Duration = Duration::from_micros(100);
-const LINGER_MAX: Duration = Duration::from_micros(300);
+const LINGER_MAX: Duration = Duration::from_micros(500);
 
 /// Where the answer took long, so did the client's sleep, and it wakes more slowly: the thread
 /// stays awake for this share of it.
-const SHARE: u32 = 20;
+const SHARE: u32 = 10;
 
 /// After so many moments in vain in succession, most answers are followed by none.
 const VAIN_MAX: u32 = 4;
