@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import packages
@@ -16,10 +17,11 @@ NOTE = ("The same ONNX file, one row of 32 numbers as raw contents, the same cli
         "connections: each asks a model of its own. 64 rows a call: rows/s with one connection "
         "beside those of `resonance model bench --batch 64`, with an MLP 256-2048-2048-8, whose "
         "inference takes milliseconds, and with the small one, where the way there and back is "
-        "most of it.")
+        "most of it. With four connections both cores infer: beside two bare sessions at once.")
 CALL = "/inference.GRPCInferenceService/ModelInfer"
 MANY = 32
 ROWS = 64
+BUSY = 4
 SMALL, LARGE = [32, 64, 64, 4], [256, 2048, 2048, 8]
 
 
@@ -54,8 +56,9 @@ def measure(folder, options):
         many = [asked(ours, messages, seconds, MANY) for _ in range(rounds)]
         batched = {served.name: beside_bare(ours, served, batch, seconds, rounds)
                    for served, batch in batches.items()}
+        busy = at_load(ours, large, batches[large], seconds, rounds)
     many = sorted(many, key=lambda one: one["p99_us"] / one["p50_us"])[len(many) // 2]
-    return rows(found, many) + rows_of_batches(batched)
+    return rows(found, many) + rows_of_batches(batched) + rows_at_load(busy)
 
 
 def beside_bare(address, package, message, seconds, rounds):
@@ -63,9 +66,24 @@ def beside_bare(address, package, message, seconds, rounds):
     served, bare = [], []
     for _ in range(rounds):
         served.append(ROWS * asked(address, message, seconds, 1)["requests_per_s"])
-        report = output_of(RESONANCE, "model", "bench", package, "--seconds", seconds,
-                           "--batch", ROWS, "--format", "json")
-        bare.append(json.loads(report)["rows_per_second"])
+        bare.append(bare_rows(package, seconds))
+    return float(np.median(served)), float(np.median(bare))
+
+
+def bare_rows(package, seconds):
+    report = output_of(RESONANCE, "model", "bench", package, "--seconds", seconds,
+                       "--batch", ROWS, "--format", "json")
+    return json.loads(report)["rows_per_second"]
+
+
+def at_load(address, package, message, seconds, rounds):
+    """The same with calls under way that keep every core at work, beside two bare sessions side by
+    side."""
+    served, bare = [], []
+    for _ in range(rounds):
+        served.append(ROWS * asked(address, message, seconds, BUSY)["requests_per_s"])
+        with ThreadPoolExecutor(2) as both:
+            bare.append(sum(both.map(lambda _: bare_rows(package, seconds), range(2))))
     return float(np.median(served)), float(np.median(bare))
 
 
@@ -110,6 +128,14 @@ def rows_of_batches(batched):
         each.append(at_least(NAME, what, share, target, "{:.1f}", " %") if target
                     else figure(NAME, what, share, "{:.1f}", " %"))
     return each
+
+
+def rows_at_load(busy):
+    what = f"{ROWS} rows a call, {BUSY} connections, MLP 256-2048-2048-8"
+    served, bare = busy
+    return [Row(NAME, f"{what}: rows/s over gRPC and of two bare sessions side by side",
+                f"{served:,.0f} and {bare:,.0f}"),
+            figure(NAME, f"{what}: share of them", 100 * served / bare, "{:.1f}", " %")]
 
 
 def rows(found, many):

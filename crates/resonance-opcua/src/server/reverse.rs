@@ -184,6 +184,7 @@ mod tests {
     use parking_lot::Mutex;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
 
     use super::*;
 
@@ -207,95 +208,109 @@ mod tests {
         assert_eq!(reverse_hello("urn:a", "opc.tcp:x"), expected);
     }
 
+    /// A client and the server that has connections for it at hand, and what was told of it.
+    struct Site {
+        client: TcpListener,
+        server: TcpListener,
+        told: Arc<Told>,
+        ready: JoinHandle<()>,
+    }
+
+    impl Site {
+        async fn start(retry_first: Duration) -> Self {
+            let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+            let (client, server) = (client.await.unwrap(), server.await.unwrap());
+            let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
+            let told = Arc::new(Told::default());
+            let watch = Some(Arc::clone(&told) as Arc<dyn ReverseWatch>);
+            let reverse = Reverse::new(addresses.0, addresses.1, b"hello".to_vec(), watch);
+            let reverse = Reverse { retry_first, ..reverse };
+            let ready = tokio::spawn(reverse.stand_ready());
+            Self { client, server, told, ready }
+        }
+
+        async fn accept(&self) -> TcpStream {
+            within(self.client.accept()).await.unwrap().0
+        }
+
+        /// The client accepts a connection and begins to use it: its end and the server's.
+        async fn use_one(&self) -> (TcpStream, TcpStream) {
+            let mut stream = self.accept().await;
+            let mut said = [0; 5];
+            within(stream.read_exact(&mut said)).await.unwrap();
+            assert_eq!(&said, b"hello");
+            stream.write_all(b"HELlo and so on").await.unwrap();
+            let (mut at_server, _) = within(self.server.accept()).await.unwrap();
+            let mut heard = [0; 15];
+            within(at_server.read_exact(&mut heard)).await.unwrap();
+            assert_eq!(&heard, b"HELlo and so on");
+            (stream, at_server)
+        }
+    }
+
+    /// What takes longer never comes.
+    async fn within<T>(awaited: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(60), awaited).await.expect("it comes")
+    }
+
     #[tokio::test]
     async fn the_next_connection_stands_ready_once_one_is_used() {
-        let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
-        let (client, server) = (client.await.unwrap(), server.await.unwrap());
-        let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
-        let reverse = Reverse::new(addresses.0, addresses.1, b"hello".to_vec(), None);
-        let ready = tokio::spawn(reverse.stand_ready());
+        let site = Site::start(RETRY_FIRST).await;
         let mut used = Vec::new();
         for _ in 0..3 {
-            let (mut stream, mut at_server) = use_one(&client, &server).await;
+            let (mut stream, mut at_server) = site.use_one().await;
             at_server.write_all(b"back").await.unwrap();
             let mut answer = [0; 4];
-            stream.read_exact(&mut answer).await.unwrap();
+            within(stream.read_exact(&mut answer)).await.unwrap();
             assert_eq!(&answer, b"back");
             used.push((stream, at_server));
         }
         // Where one side ends, both do.
         let (mut stream, at_server) = used.remove(0);
         drop(at_server);
-        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
-        ready.abort();
-        assert!(ready.await.unwrap_err().is_cancelled());
+        assert_eq!(within(stream.read(&mut [0])).await.unwrap(), 0);
+        site.ready.abort();
+        assert!(site.ready.await.unwrap_err().is_cancelled());
         let (mut stream, _at_server) = used.remove(0);
-        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "those in use end with the server");
-    }
-
-    /// A client accepts a connection and begins to use it: its end and the server's.
-    async fn use_one(client: &TcpListener, server: &TcpListener) -> (TcpStream, TcpStream) {
-        let (mut stream, _) = client.accept().await.unwrap();
-        let mut said = [0; 5];
-        stream.read_exact(&mut said).await.unwrap();
-        assert_eq!(&said, b"hello");
-        stream.write_all(b"HELlo and so on").await.unwrap();
-        let (mut at_server, _) = server.accept().await.unwrap();
-        let mut heard = [0; 15];
-        at_server.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"HELlo and so on");
-        (stream, at_server)
+        let ended = within(stream.read(&mut [0])).await.unwrap();
+        assert_eq!(ended, 0, "those in use end with the server");
     }
 
     #[tokio::test]
     async fn a_client_has_so_many_connections_and_no_more() {
-        let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
-        let (client, server) = (client.await.unwrap(), server.await.unwrap());
-        let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
-        let told = Arc::new(Told::default());
-        let watch = Some(Arc::clone(&told) as Arc<dyn ReverseWatch>);
-        let mut reverse = Reverse::new(addresses.0, addresses.1, b"hello".to_vec(), watch);
-        reverse.retry_first = Duration::from_millis(1);
-        let ready = tokio::spawn(reverse.stand_ready());
+        let site = Site::start(Duration::from_millis(1)).await;
         let mut used = Vec::new();
         for _ in 0..USED_MAX {
-            used.push(use_one(&client, &server).await);
+            used.push(site.use_one().await);
         }
-        let nobody = tokio::time::timeout(Duration::from_millis(100), client.accept());
+        let nobody = tokio::time::timeout(Duration::from_millis(100), site.client.accept());
         assert!(nobody.await.is_err(), "one more came");
         drop(used.pop());
-        used.push(use_one(&client, &server).await);
-        ready.abort();
-        assert_eq!(*told.0.lock(), ["used"]);
+        used.push(site.use_one().await);
+        assert_eq!(*site.told.0.lock(), ["used"]);
     }
 
     #[tokio::test]
     async fn a_client_that_has_no_connection_is_told_of_once() {
-        let [client, server] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
-        let (client, server) = (client.await.unwrap(), server.await.unwrap());
-        let addresses = (client.local_addr().unwrap(), server.local_addr().unwrap());
-        let told = Arc::new(Told::default());
-        let watch = Some(Arc::clone(&told) as Arc<dyn ReverseWatch>);
-        let mut reverse = Reverse::new(addresses.0, addresses.1, b"hello".to_vec(), watch);
-        reverse.retry_first = Duration::from_millis(1);
-        let ready = tokio::spawn(reverse.stand_ready());
+        let site = Site::start(Duration::from_millis(1)).await;
         // Closes each at once, and then uses one.
         for _ in 0..3 {
-            drop(client.accept().await.unwrap());
+            drop(site.accept().await);
         }
-        let used = use_one(&client, &server).await;
+        let used = site.use_one().await;
         // It wants no other: that is no trouble.
         for _ in 0..3 {
-            drop(client.accept().await.unwrap());
+            drop(site.accept().await);
         }
-        assert_eq!(told.0.lock().len(), 2, "{told:?}");
+        assert_eq!(site.told.0.lock().len(), 2, "{:?}", site.told);
         drop(used);
-        for _ in 0..3 {
-            drop(client.accept().await.unwrap());
+        while site.told.0.lock().len() < 3 {
+            drop(site.accept().await);
         }
-        let _used = use_one(&client, &server).await;
-        ready.abort();
-        let [first, second, third, fourth] = &told.0.lock()[..] else { panic!("{told:?}") };
+        let _used = site.use_one().await;
+        let [first, second, third, fourth] = &site.told.0.lock()[..] else {
+            panic!("{:?}", site.told)
+        };
         assert_eq!([second, fourth], ["used"; 2]);
         assert!(first != "used" && third != "used");
     }

@@ -33,7 +33,7 @@ impl Relations {
                 clippy::expect_used,
                 reason = "the text is part of the program; a test reads it"
             )]
-            toml::from_str(STATED).expect("relations.toml is sound")
+            toml::from_str(STATED).expect("embedded at build time and checked by a test")
         });
         &RELATIONS
     }

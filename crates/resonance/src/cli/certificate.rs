@@ -114,7 +114,6 @@ struct Used {
 }
 
 /// Who uses a folder, and what its peers' certificates are judged by.
-#[derive(Clone)]
 struct User {
     /// A source's id, or `server`.
     name: String,

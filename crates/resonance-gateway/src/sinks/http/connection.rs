@@ -145,7 +145,6 @@ mod tests {
     /// Less than the requests here.
     const BUFFER_BYTES: usize = 1_024;
 
-    #[derive(Default)]
     struct Wire(Mutex<Option<DuplexStream>>);
 
     impl Connect for Wire {
