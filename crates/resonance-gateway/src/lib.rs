@@ -9,6 +9,7 @@ pub mod hub;
 mod inference_service;
 pub mod latency;
 pub mod models;
+mod origin;
 pub mod plan;
 pub mod recording;
 pub mod remote;

@@ -2,10 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::sources::opcua::config::SecretRef;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The longest secret read from a file, bytes.
 const BYTES_MAX: u64 = 64 * 1024;
+
+/// Where a secret is: `env:NAME` or `file:PATH`. Secrets themselves are never in a plant file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SecretRef(#[schemars(regex(pattern = r"^(env|file):.+$"))] pub String);
 
 /// Why a secret cannot be had. Never shows the secret itself.
 #[derive(Debug, thiserror::Error)]

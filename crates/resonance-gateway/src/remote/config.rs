@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sources::opcua::config::SecretRef;
+use crate::secret::SecretRef;
 
 /// Another server of the Open Inference Protocol v2 that runs the deployment's model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -16,7 +16,6 @@ use tonic::{Request, Response, Status};
 use tower::Service;
 
 use super::RemoteError;
-use super::connection::connect;
 use super::rest::ANSWER_BYTES_MAX;
 use super::served::Served;
 use super::target::{Target, told};
@@ -116,7 +115,7 @@ impl Grpc {
         let sender = match kept {
             Some(sender) => sender,
             None => {
-                let stream = TokioIo::new(connect(&self.target).await?);
+                let stream = TokioIo::new(self.target.connect().await?);
                 let greeted = handshake(TokioExecutor::new(), stream).await;
                 let (sender, connection) =
                     greeted.map_err(|error| self.target.unreachable(&error))?;
@@ -126,7 +125,7 @@ impl Grpc {
                 sender
             }
         };
-        let client = Client::with_origin(Http2(sender), self.target.uri.clone());
+        let client = Client::with_origin(Http2(sender), self.target.origin.uri.clone());
         Ok(client.max_decoding_message_size(ANSWER_BYTES_MAX))
     }
 

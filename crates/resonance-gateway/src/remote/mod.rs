@@ -7,7 +7,6 @@
 //! passed again; meanwhile the deployment does what its fallback says.
 
 mod config;
-mod connection;
 mod error;
 mod executor;
 mod grpc;

@@ -14,7 +14,6 @@ use resonance_wire::oip::{self, JSON_LENGTH_HEADER};
 use serde::Deserialize;
 
 use super::RemoteError;
-use super::connection::connect;
 use super::served::Served;
 use super::target::{Target, told};
 
@@ -137,7 +136,7 @@ impl Rest {
         {
             return Ok(answered);
         }
-        let stream = connect(&self.target).await?;
+        let stream = self.target.connect().await?;
         let greeted = handshake(TokioIo::new(stream)).await;
         let (sender, connection) = greeted.map_err(|error| self.target.unreachable(&error))?;
         // It ends when the sender is dropped or the peer closes; whoever sends sees the error.
@@ -158,8 +157,10 @@ impl Rest {
 
     fn request(&self, asked: &Asked) -> Result<Request<Full<Bytes>>, RemoteError> {
         let method = if asked.body.is_some() { Method::POST } else { Method::GET };
-        let mut request =
-            Request::builder().method(method).uri(&asked.path).header(HOST, &self.target.authority);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(&asked.path)
+            .header(HOST, &self.target.origin.authority);
         if let Some(authorization) = &self.target.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

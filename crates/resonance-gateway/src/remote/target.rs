@@ -1,29 +1,19 @@
 //! Where a remote server is and how it is trusted, read from the configuration once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use hyper::Uri;
 use hyper::header::HeaderValue;
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 
 use super::{RemoteConfig, RemoteError, RemoteProtocol};
-use crate::{secret, tls};
+use crate::origin::{self, Origin, Stream};
 
 /// A server, its trust anchors, our credentials, and the model there.
 pub(super) struct Target {
     /// As messages name it: `http://host:port`.
     pub(super) shown: String,
-    /// Host and port as the Host header has them.
-    pub(super) authority: String,
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) uri: Uri,
+    pub(super) origin: Origin,
     /// What comes before `/v2`.
     pub(super) prefix: String,
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) authorization: Option<HeaderValue>,
     /// The model's name there.
     pub(super) model: String,
@@ -48,50 +38,44 @@ impl Target {
     /// # Errors
     /// [`RemoteError::Configuration`], naming the key.
     pub(super) fn new(config: &RemoteConfig, model: &str) -> Result<Self, RemoteError> {
-        let bad_url = |problem: &str| refused("url", format!("{:?}: {problem}", config.url));
-        let uri: Uri = config.url.parse().map_err(|_| bad_url("this is no URL"))?;
-        let is_encrypted = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(bad_url("it must begin with http:// or https://")),
-        };
-        if config.url.contains('@') || uri.query().is_some() {
-            return Err(bad_url("user, password and parameters do not belong into it"));
+        let of_key = |(key, problem): origin::Refused| refused(key, problem);
+        let origin = Origin::new(&config.url, config.ca_file.as_deref()).map_err(of_key)?;
+        let prefix = origin.uri.path().trim_end_matches('/').to_owned();
+        if origin.uri.query().is_some() {
+            return Err(refused("url", "parameters do not belong into it"));
         }
-        let host = uri.host().ok_or_else(|| bad_url("it lacks a host"))?;
-        let port = uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
-        let prefix = uri.path().trim_end_matches('/').to_owned();
         if config.protocol == RemoteProtocol::Grpc && !prefix.is_empty() {
-            return Err(bad_url("gRPC has no paths; leave it out"));
+            return Err(refused("url", "gRPC has no paths; leave it out"));
         }
-        let bare = host.trim_matches(['[', ']']).to_owned();
-        let tls = if is_encrypted {
-            let name = ServerName::try_from(bare.clone())
-                .map_err(|_| bad_url("its host is not what a certificate can be about"))?;
-            Some((trusting(config)?, name))
-        } else if config.ca_file.is_some() {
-            return Err(refused("ca_file", "only https:// uses certificates; change the url"));
-        } else {
-            None
-        };
         if config.timeout_ms == 0 || config.check_ms == 0 || config.max_per_second == Some(0) {
             let problem = "timeout_ms, check_ms and max_per_second must be at least 1";
             return Err(refused("timeout_ms", problem));
         }
-        let scheme = if is_encrypted { "https" } else { "http" };
+        let scheme = if origin.is_encrypted() { "https" } else { "http" };
+        let host = origin.uri.host().unwrap_or_default();
+        let RemoteConfig { user, password, token, .. } = config;
+        let authorization =
+            origin::authorization(user.as_deref(), password.as_ref(), token.as_ref());
         Ok(Self {
-            shown: format!("{scheme}://{host}:{port}"),
-            authority: format!("{host}:{port}"),
-            host: bare,
-            port,
+            shown: format!("{scheme}://{host}:{}", origin.port),
             prefix,
-            tls,
-            authorization: authorization(config)?,
+            origin: origin.speaking(match config.protocol {
+                RemoteProtocol::Rest => b"http/1.1",
+                RemoteProtocol::Grpc => b"h2",
+            }),
+            authorization: authorization.map_err(of_key)?,
             model: named("model", config.model.as_deref().unwrap_or(model))?,
             version: config.version.as_deref().map(|v| named("version", v)).transpose()?,
             timeout: Duration::from_millis(config.timeout_ms.into()),
-            uri,
         })
+    }
+
+    /// Connects, for either protocol.
+    ///
+    /// # Errors
+    /// [`RemoteError::Unreachable`], also where the server's certificate is not trusted.
+    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, RemoteError> {
+        self.origin.connect().await.map_err(|error| self.unreachable(&error))
     }
 
     pub(super) fn unreachable(&self, error: &dyn std::error::Error) -> RemoteError {
@@ -130,41 +114,10 @@ fn named(key: &'static str, name: &str) -> Result<String, RemoteError> {
     Ok(name.to_owned())
 }
 
-fn authorization(config: &RemoteConfig) -> Result<Option<HeaderValue>, RemoteError> {
-    let read =
-        |key, reference| secret::read(reference).map_err(|error| refused(key, error.to_string()));
-    let (key, text) = match (&config.token, &config.user, &config.password) {
-        (None, None, None) => return Ok(None),
-        (Some(token), None, None) => ("token", format!("Bearer {}", read("token", token)?)),
-        (None, Some(user), Some(password)) => {
-            let pair = format!("{user}:{}", read("password", password)?);
-            ("user", format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair)))
-        }
-        (Some(_), ..) => {
-            return Err(refused("token", "there is a user besides; keep one of the two"));
-        }
-        (None, ..) => return Err(refused("user", "a user and a password go together")),
-    };
-    let value = HeaderValue::try_from(text);
-    let mut value = value.map_err(|_| refused(key, "it cannot be sent in a header"))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-fn trusting(config: &RemoteConfig) -> Result<Arc<ClientConfig>, RemoteError> {
-    let trusted = tls::trusting(config.ca_file.as_deref());
-    let mut client = (*trusted.map_err(|problem| refused("ca_file", problem))?).clone();
-    client.alpn_protocols = match config.protocol {
-        RemoteProtocol::Rest => vec![b"http/1.1".to_vec()],
-        RemoteProtocol::Grpc => vec![b"h2".to_vec()],
-    };
-    Ok(Arc::new(client))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::opcua::config::SecretRef;
+    use crate::secret::SecretRef;
 
     fn refusal(config: &RemoteConfig) -> String {
         Target::new(config, "wear").unwrap_err().to_string()
@@ -173,12 +126,10 @@ mod tests {
     #[test]
     fn targets_are_read_or_refused_by_key() {
         let target = Target::new(&RemoteConfig::at("http://[::1]:8000/serving/"), "wear").unwrap();
-        assert_eq!((&*target.host, target.port, &*target.prefix), ("::1", 8000, "/serving"));
+        assert_eq!((&*target.origin.host, &*target.prefix), ("::1", "/serving"));
         assert_eq!((&*target.shown, &*target.model), ("http://[::1]:8000", "wear"));
         for (url, says) in [
-            ("models:8000", "http"),
-            ("grpc://models:8001", "must begin with http://"),
-            ("http://me:pw@models", "do not belong"),
+            ("grpc://models:8001", "is not of the form http://"),
             ("http://models?x=1", "do not belong"),
         ] {
             let error = refusal(&RemoteConfig::at(url));
@@ -193,6 +144,6 @@ mod tests {
         let secret = Some(SecretRef("env:RESONANCE_NOT_SET".into()));
         let token = RemoteConfig { token: secret.clone(), ..at.clone() };
         assert!(refusal(&token).starts_with("remote.token: the environment variable"));
-        assert!(refusal(&RemoteConfig { password: secret, ..at }).starts_with("remote.user"));
+        assert!(refusal(&RemoteConfig { password: secret, ..at }).starts_with("remote.password"));
     }
 }

@@ -44,9 +44,9 @@ pub enum On {
     /// Each.
     #[default]
     Each,
-    /// The first, and each that differs from the one sent before in a label, in a value that is
-    /// true or false, a whole number or text, in being bad, or in being a fallback's. Results
-    /// computed from history change nothing.
+    /// The first, and each that differs from the one sent before in its part, in a label, in a
+    /// value that is true or false, a whole number or text, in being bad, or in being a fallback's.
+    /// Results computed from history change nothing.
     Change,
 }
 
@@ -73,6 +73,7 @@ struct Track {
 /// What makes two results the same to a reader who acts on them.
 #[derive(Debug, PartialEq)]
 struct Said {
+    part_id: Option<String>,
     words: Vec<Option<String>>,
     is_bad: bool,
     is_fallback: bool,
@@ -168,6 +169,7 @@ impl Said {
             _ => None,
         };
         Self {
+            part_id: answer.part_id.as_deref().map(str::to_owned),
             words: answer.outputs.iter().map(word).collect(),
             is_bad: answer.status.is_bad(),
             is_fallback: answer.model.fallback.is_some(),

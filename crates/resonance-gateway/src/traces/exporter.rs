@@ -232,7 +232,7 @@ impl Exporter {
 
     fn request(&self, body: &Bytes) -> Result<Request<Full<Bytes>>, String> {
         let mut request = Request::post(&self.endpoint.target)
-            .header(HOST, &self.endpoint.authority)
+            .header(HOST, &self.endpoint.origin.authority)
             .header(CONTENT_TYPE, otlp::MEDIA_TYPE)
             .header(USER_AGENT, concat!("resonance/", env!("CARGO_PKG_VERSION")));
         if let Some(authorization) = &self.endpoint.authorization {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use resonance_gateway::secret;
-use resonance_gateway::sources::opcua::config::SecretRef;
+use resonance_gateway::secret::SecretRef;
 
 use crate::config::{PlantText, userinfo};
 

@@ -465,9 +465,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             let (came, under_way) = (Instant::now(), load.request());
             request.extensions_mut().insert(Arc::clone(&load));
             async move {
-                let _under_way = under_way;
                 let answer = routes.answer(&shared, peer, request).await;
-                linger.answered(came.elapsed());
+                if under_way.ends_last() {
+                    linger.answered(came.elapsed());
+                }
                 Ok::<_, Infallible>(answer)
             }
         })

@@ -59,6 +59,14 @@ impl Load {
     }
 }
 
+impl UnderWay {
+    /// Ends; whether none is left on the thread. As long as there is one, whoever infers it needs
+    /// the processor, and wakes the thread with its answer.
+    pub(super) fn ends_last(self) -> bool {
+        self.0.requests.load(Ordering::Relaxed) == 1
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
@@ -122,13 +130,13 @@ mod tests {
         assert!(seat.load.is_one_request());
         let second = seat.load.request();
         assert!(!seat.load.is_one_request(), "another request waits");
-        drop(second);
+        assert!(!second.ends_last());
         assert!(seat.load.is_one_request());
         let other = threads.seat().unwrap();
         assert!(!seat.load.is_one_request(), "another connection may have one at any time");
         drop(other);
         assert!(seat.load.is_one_request());
-        drop(first);
+        assert!(first.ends_last());
         assert!(!seat.load.is_one_request());
     }
 }

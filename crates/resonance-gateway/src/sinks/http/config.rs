@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::secret::SecretRef;
 use crate::sinks::payload::{Acknowledge, Format};
 use crate::sinks::{backoff, unconfirmed};
-use crate::sources::opcua::config::SecretRef;
 use crate::spool::When;
 
 /// A system that takes results over HTTP, such as a MES.

@@ -9,18 +9,12 @@ use hyper::client::conn::http1::{self, SendRequest, handshake};
 use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::endpoint::Endpoint;
+use crate::origin::Stream;
 
 /// The largest answer that is read, bytes.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
-
-/// What bytes go through.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin> Stream for S {}
 
 /// A stream that comes about, or does not.
 pub(crate) type Connecting<'a> =
@@ -33,16 +27,7 @@ pub(crate) trait Connect: Send + Sync {
 
 impl Connect for Endpoint {
     fn connect(&self) -> Connecting<'_> {
-        Box::pin(async move {
-            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-            stream.set_nodelay(true)?;
-            let Some((config, name)) = &self.tls else {
-                return Ok(Box::new(stream) as Box<dyn Stream>);
-            };
-            let connector = TlsConnector::from(std::sync::Arc::clone(config));
-            let stream = connector.connect(name.clone(), stream).await?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
-        })
+        Box::pin(self.origin.connect())
     }
 }
 

@@ -218,7 +218,7 @@ impl Poster {
         // Both were read from a URL or are hexadecimal digits: they always fit.
         *request.uri_mut() = self.endpoint.target.parse().unwrap_or_default();
         let headers = request.headers_mut();
-        headers.insert(HOST, self.endpoint.authority.clone());
+        headers.insert(HOST, self.endpoint.origin.authority.clone());
         let kind = self.endpoint.form.content_type();
         for (name, value) in [(CONTENT_TYPE, kind), (ACCEPT, kind), (USER_AGENT, AGENT)] {
             headers.insert(name, hyper::header::HeaderValue::from_static(value));

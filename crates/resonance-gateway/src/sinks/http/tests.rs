@@ -11,10 +11,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::HttpConfig;
-use super::connection::{Connect, Connecting, Stream};
+use super::connection::{Connect, Connecting};
 use super::endpoint::Endpoint;
 use super::poster::Poster;
 use crate::events::EventLog;
+use crate::origin::Stream;
 use crate::plan::{DropPolicy, SpoolPlan};
 use crate::sinks::Delivery;
 use crate::sinks::payload::{Acknowledge, Format};

@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(key(confirmed), "reply_topic");
         let tls = MqttConfig::for_broker("mqtts://localhost");
         assert_eq!(key(MqttConfig { ca_file: Some("/nowhere".into()), ..tls }), "ca_file");
-        let secret = crate::sources::opcua::config::SecretRef("env:RESONANCE_NOT_SET".into());
+        let secret = crate::secret::SecretRef("env:RESONANCE_NOT_SET".into());
         let password = Some(secret);
         assert_eq!(key(MqttConfig { password: password.clone(), ..good.clone() }), "password");
         assert_eq!(key(MqttConfig { user: Some("u".into()), password, ..good }), "password");

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sources::opcua::config::{SecretRef, TimeFrom};
+use crate::secret::SecretRef;
+use crate::sources::opcua::config::TimeFrom;
 
 /// A machine behind an MTConnect agent, versions 1.8 to 2.7. Addresses of points are ids of data
 /// items; `id#key` is an entry of a data set, `id#row#column` a cell of a table. A condition is 0

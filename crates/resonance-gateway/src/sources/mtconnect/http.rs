@@ -1,39 +1,29 @@
 //! HTTP/1.1 to an agent: whole documents within a bound, and a stream.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Request, Response, Uri};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use resonance_wire::mtconnect::{Limits, Refusal};
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use tokio_rustls::TlsConnector;
 
 use super::config::MtconnectConfig;
-use crate::secret;
+use crate::origin::{self, Origin, Refused, Stream};
 use crate::sources::failure::Failure;
-use crate::tls;
 
 /// The agent's address, taken apart.
 #[derive(Clone, Debug)]
 pub(super) struct Agent {
     url: String,
-    host: String,
-    port: u16,
+    origin: Origin,
     /// Before `/probe`; no slash at its end.
     path: String,
-    authority: String,
-    tls: Option<Arc<ClientConfig>>,
     timeout: Duration,
     bytes_max: usize,
 }
@@ -52,47 +42,21 @@ impl Drop for Connection {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 impl Agent {
     /// From the configuration; errors name the key and what is wrong with it.
-    pub(super) fn new(config: &MtconnectConfig) -> Result<Self, (&'static str, String)> {
-        let form = || {
-            let text = "write http://host:port or https://host:port, with the agent's path if any";
-            ("url", text.to_owned())
-        };
-        let uri: Uri = config.url.parse().map_err(|_| form())?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(form());
-        };
-        let encrypted = match scheme {
-            "http" => false,
-            "https" => true,
-            _ => return Err(form()),
-        };
-        if authority.as_str().contains('@') || uri.query().is_some() {
-            return Err(("url", "user, password and query do not belong into the url".into()));
+    pub(super) fn new(config: &MtconnectConfig) -> Result<Self, Refused> {
+        let origin = Origin::new(&config.url, config.ca_file.as_deref())?;
+        if origin.uri.query().is_some() {
+            return Err(("url", "a query does not belong into the url".into()));
         }
-        if config.ca_file.is_some() && !encrypted {
-            return Err(("ca_file", "only https:// uses certificates; change the url".into()));
-        }
-        let tls = match encrypted {
-            true => {
-                let trusted = tls::trusting(config.ca_file.as_deref());
-                Some(trusted.map_err(|problem| ("ca_file", problem))?)
-            }
-            false => None,
-        };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let is_here = host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if config.password.is_some() && !encrypted && !is_here {
+        if config.password.is_some() && !origin.is_encrypted() && !origin.is_here() {
             let text = "the password would cross the network unprotected; use https://";
             return Err(("password", text.into()));
         }
-        if config.password.is_some() && config.user.is_none() {
-            return Err(("password", "a password needs a user".into()));
+        match (&config.user, &config.password) {
+            (None, Some(_)) => return Err(("password", "a password needs a user".into())),
+            (Some(_), None) => return Err(("user", "a user needs a password".into())),
+            _ => {}
         }
         if config.silence_ms_max <= config.heartbeat_ms.max(config.interval_ms) {
             let text = "it must be longer than interval_ms and heartbeat_ms";
@@ -100,11 +64,8 @@ impl Agent {
         }
         Ok(Self {
             url: config.url.clone(),
-            port: authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 }),
-            path: uri.path().trim_end_matches('/').to_owned(),
-            authority: authority.as_str().to_owned(),
-            host,
-            tls,
+            path: origin.uri.path().trim_end_matches('/').to_owned(),
+            origin,
             timeout: Duration::from_millis(config.request_timeout_ms.into()),
             bytes_max: config.document_bytes_max as usize,
         })
@@ -149,9 +110,13 @@ impl Agent {
             http1::handshake::<_, Empty<Bytes>>(io).await.map_err(|e| self.lost(target, &e))?;
         let running = Connection(tokio::spawn(connection).abort_handle());
         let mut request = Request::get(format!("{}{target}", self.path))
-            .header(HOST, &self.authority)
+            .header(HOST, &self.origin.authority)
             .header(ACCEPT, "text/xml, application/xml, multipart/x-mixed-replace");
-        if let Some(header) = authorization(config)? {
+        // Read anew for each request, so that a changed secret takes effect.
+        let MtconnectConfig { user, password, .. } = config;
+        let header = origin::authorization(user.as_deref(), password.as_ref(), None);
+        let unfit = |(key, problem): Refused| Failure::Refused(format!("{key}: {problem}"));
+        if let Some(header) = header.map_err(unfit)? {
             request = request.header(AUTHORIZATION, header);
         }
         let request = request.body(Empty::new()).map_err(|error| {
@@ -163,32 +128,18 @@ impl Agent {
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
         let stream = self.reach().await?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
-        let secured = TlsConnector::from(Arc::clone(tls)).connect(self.name()?, stream).await;
-        Ok(Box::new(secured.map_err(|error| self.untrusted(&error))?))
+        self.origin.secure(stream).await.map_err(|error| self.untrusted(&error))
     }
 
     /// The certificates (DER) that the agent shows; none where it is not encrypted.
     pub(super) async fn shown(&self) -> Result<Vec<Vec<u8>>, Failure> {
-        let Some(trusted) = &self.tls else { return Ok(Vec::new()) };
         let stream = self.reach().await?;
-        let shown = tls::shown(stream, Arc::clone(trusted), self.name()?).await;
-        shown.map_err(|error| self.untrusted(&error))
+        self.origin.shown(stream).await.map_err(|error| self.untrusted(&error))
     }
 
     async fn reach(&self) -> Result<TcpStream, Failure> {
-        let unreachable = |error: std::io::Error| {
+        self.origin.reach().await.map_err(|error| {
             Failure::Unreachable(format!("{}: {error}; does the agent run?", self.url))
-        };
-        let stream =
-            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        Ok(stream)
-    }
-
-    fn name(&self) -> Result<ServerName<'static>, Failure> {
-        ServerName::try_from(self.host.clone()).map_err(|_| {
-            Failure::Refused(format!("{}: no certificate can be about this host", self.url))
         })
     }
 
@@ -266,19 +217,6 @@ impl Answer {
     }
 }
 
-/// Read anew for each request, so that a changed secret takes effect.
-fn authorization(config: &MtconnectConfig) -> Result<Option<HeaderValue>, Failure> {
-    let Some(user) = &config.user else { return Ok(None) };
-    let password = config.password.as_ref().map(secret::read).transpose();
-    let password = password.map_err(|error| Failure::Refused(format!("password: {error}")))?;
-    let pair = format!("{user}:{}", password.unwrap_or_default());
-    let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-    let mut header = HeaderValue::try_from(format!("Basic {encoded}"))
-        .map_err(|_| Failure::Refused("user and password cannot be sent".into()))?;
-    header.set_sensitive(true);
-    Ok(Some(header))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,12 +234,10 @@ mod tests {
             assert_eq!(problem(good), None, "{good}");
         }
         for (key, wrong) in [
-            ("url", "url = 'mill:5000'"),
             ("url", "url = 'opc.tcp://mill:4840'"),
-            ("url", "url = 'http://user:secret@mill'"),
             ("url", "url = 'http://mill/?x=1'"),
             ("ca_file", "url = 'http://mill'\nca_file = 'ca.pem'"),
-            ("ca_file", "url = 'https://mill'\nca_file = '/nowhere.pem'"),
+            ("user", "url = 'http://127.0.0.1'\nuser = 'a'"),
             ("password", "url = 'http://mill'\nuser = 'a'\npassword = 'env:P'"),
             ("password", "url = 'http://127.0.0.1'\npassword = 'env:P'"),
             ("silence_ms_max", "url = 'http://mill'\nheartbeat_ms = 15000"),

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::secret::SecretRef;
+
 /// A machine that is an OPC UA server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -141,11 +143,6 @@ pub enum TimeFrom {
     /// The time of receipt.
     Receive,
 }
-
-/// Where a secret is: `env:NAME` or `file:PATH`. Secrets themselves are never in a plant file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct SecretRef(#[schemars(regex(pattern = r"^(env|file):.+$"))] pub String);
 
 mod defaults {
     pub(super) fn publishing_ms() -> u32 {

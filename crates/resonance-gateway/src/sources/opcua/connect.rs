@@ -17,13 +17,14 @@ use resonance_opcua::structures;
 use resonance_opcua::trust::{Certificate, own_of_chain};
 use resonance_plant::{Clock, SystemClock};
 
-use super::config::{OpcUaConfig, SecretRef, SecurityMode, SecurityPolicy};
+use super::config::{OpcUaConfig, SecurityMode, SecurityPolicy};
 use super::failure::Failure;
 use super::pki::{self, APPLICATION_URI, Pki};
 use super::requests::{Live, Running, request_header};
 use super::reverse::Way;
 use super::transport::{CHUNK_BYTES_MAX, CHUNKS_MAX, TcpConnector, decoding_options};
 use crate::secret;
+use crate::secret::SecretRef;
 
 /// How long a secure channel's keys serve before they are renewed, milliseconds.
 const CHANNEL_LIFETIME_MS: u32 = 600_000;

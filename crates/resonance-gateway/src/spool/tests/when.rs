@@ -58,6 +58,16 @@ fn a_change_is_one_of_labels_states_or_worth() {
 }
 
 #[test]
+fn another_part_is_a_change_though_the_same_is_said_of_it() {
+    let parts = [None, Some("P-1"), Some("P-1"), Some("P-2"), None];
+    let rows: Vec<Spooled> = (1..)
+        .zip(parts)
+        .map(|(n, part)| said(n, Some("ok"), |r| r.part_id = part.map(Into::into)))
+        .collect();
+    assert_eq!(chosen("on = 'change'", &rows), [1, 2, 4, 5]);
+}
+
+#[test]
 fn a_condition_that_was_left_is_entered_anew() {
     let values = [30.0, 19.0, 18.0, 21.0, 20.0, 0.0];
     let rows: Vec<Spooled> = (1..)

@@ -174,7 +174,7 @@ impl Plans {
         }
         let shapes: Shapes = inputs.tensors.iter().map(|tensor| tensor.shape.clone()).collect();
         let signature = Signature {
-            inputs: inputs.tensors.iter().map(|tensor| spec_of(tensor)).collect(),
+            inputs: inputs.tensors.iter().map(spec_of).collect(),
             outputs: Vec::new(),
         };
         let plan = compile_for(graph, &signature, order, &shapes).map_err(EngineError::Failed)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use resonance_gateway::sources::opcua::config::SecretRef;
+use resonance_gateway::secret::SecretRef;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

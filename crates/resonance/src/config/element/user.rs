@@ -1,6 +1,6 @@
 //! `[[user]]`.
 
-use resonance_gateway::sources::opcua::config::SecretRef;
+use resonance_gateway::secret::SecretRef;
 use resonance_plant::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -11,9 +11,9 @@ use resonance_gateway::plan::{
 use resonance_gateway::recording::RecordingPlan;
 use resonance_gateway::remote::RemoteConfig;
 use resonance_gateway::secret;
+use resonance_gateway::secret::SecretRef;
 use resonance_gateway::sinks::http::HttpConfig;
 use resonance_gateway::sinks::payload::Format;
-use resonance_gateway::sources::opcua::config::SecretRef;
 use resonance_gateway::traces::TracesPlan;
 use resonance_opcua::trust::Certificate;
 use resonance_wire::isa95::Object;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use resonance_gateway::remote::{Remote, RemoteConfig, RemoteError, RemoteProtocol};
-use resonance_gateway::sources::opcua::config::SecretRef;
+use resonance_gateway::secret::SecretRef;
 use resonance_inference::package::{self, VerifiedModel};
 use resonance_plant::{Tensor, TensorBuf};
 use resonance_proof::PackageLimits;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use resonance_gateway::secret::SecretRef;
 use resonance_gateway::sinks::mqtt::MqttConfig;
-use resonance_gateway::sources::opcua::config::SecretRef;
 use resonance_gateway::status::Connection;
 use resonance_plant::Code;
 use serde_json::json;
