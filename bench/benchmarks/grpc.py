@@ -1,6 +1,7 @@
 """Inference over gRPC against MLServer, and many models at once."""
 
 import json
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,8 +16,8 @@ NOTE = ("The same ONNX file, one row of 32 numbers as raw contents, the same cli
         "(`resonance-bench calls`: HTTP/2, one call under way on each connection), server and "
         "client on the same cores. Rounds alternate and the median round counts. 32 models and 32 "
         "connections: each asks a model of its own. 64 rows a call, rows/s beside those of "
-        "`resonance model bench --batch 64`: throughput with four connections, which keep both "
-        "cores at work, beside two bare sessions side by side (median of the rounds' shares; "
+        "`resonance model bench --batch 64`: throughput with twice as many connections as cores, "
+        "which keep them at work, beside a bare session for each core at once (median of the rounds' shares; "
         "client and server share the cores that the bare sessions have for themselves); and with "
         "one connection beside one bare session, where the engine waits while an answer goes "
         "to the client and the next request comes. MLP 256-2048-2048-8, whose inference takes "
@@ -24,7 +25,8 @@ NOTE = ("The same ONNX file, one row of 32 numbers as raw contents, the same cli
 CALL = "/inference.GRPCInferenceService/ModelInfer"
 MANY = 32
 ROWS = 64
-BUSY = 4
+CORES = os.cpu_count()
+BUSY = 2 * CORES
 SMALL, LARGE = [32, 64, 64, 4], [256, 2048, 2048, 8]
 
 
@@ -80,13 +82,13 @@ def bare_rows(package, seconds):
 
 
 def at_load(address, package, message, seconds, rounds):
-    """The same with calls under way that keep every core at work, beside two bare sessions side by
-    side; each round's share of them as well, for the machine is not as quick in every round."""
+    """The same with calls under way that keep every core at work, beside a bare session for each;
+    each round's share of them as well, for the machine is not as quick in every round."""
     served, bare = [], []
     for _ in range(2 * rounds):
         served.append(ROWS * asked(address, message, seconds // 2, BUSY)["requests_per_s"])
-        with ThreadPoolExecutor(2) as both:
-            bare.append(sum(both.map(lambda _: bare_rows(package, seconds // 2), range(2))))
+        with ThreadPoolExecutor(CORES) as each:
+            bare.append(sum(each.map(lambda _: bare_rows(package, seconds // 2), range(CORES))))
     shares = 100 * np.divide(served, bare)
     return float(np.median(served)), float(np.median(bare)), shares
 
@@ -136,7 +138,7 @@ def rows_of_batches(batched):
 def rows_at_load(busy):
     what = f"{ROWS} rows a call, {BUSY} connections, mlp-256-2048-2048-8"
     served, bare, shares = busy
-    return [Row(NAME, f"{what}: rows/s over gRPC and of two bare sessions",
+    return [Row(NAME, f"{what}: rows/s over gRPC and of {CORES} bare sessions",
                 f"{served:,.0f} and {bare:,.0f}"),
             Row(NAME, f"{what}: share of them, least and most of {len(shares)} rounds",
                 f"{min(shares):.1f} and {max(shares):.1f} %"),

@@ -39,9 +39,16 @@ impl Origin {
     /// # Errors
     /// Names the key.
     pub(crate) fn new(url: &str, ca_file: Option<&str>) -> Result<Self, Refused> {
+        // Before any message shows it.
+        let authority =
+            url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?']).next();
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            let problem = "user and password do not belong into the url; use user and password";
+            return Err(("url", problem.into()));
+        }
         let form = || {
-            let text = "is not of the form http://host/path or https://host/path";
-            ("url", format!("{url:?} {text}"))
+            let text = "write http://host:port or https://host:port, with a path if there is one";
+            ("url", format!("{url:?}: {text}"))
         };
         let uri: Uri = url.parse().map_err(|_| form())?;
         let is_encrypted = match uri.scheme_str() {
@@ -50,14 +57,14 @@ impl Origin {
             _ => return Err(form()),
         };
         let authority = uri.authority().ok_or_else(form)?;
-        if authority.as_str().contains('@') {
-            let problem = "user and password do not belong into the url; use user and password";
-            return Err(("url", problem.into()));
-        }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(host.clone()).map_err(|_| form())?;
         let tls = match (is_encrypted, ca_file) {
-            (true, ca) => Some((tls::trusting(ca).map_err(|problem| ("ca_file", problem))?, name)),
+            (true, ca) => {
+                let name = ServerName::try_from(host.clone()).map_err(|_| {
+                    ("url", format!("{url:?}: its host is not what a certificate can be about"))
+                })?;
+                Some((tls::trusting(ca).map_err(|problem| ("ca_file", problem))?, name))
+            }
             (false, None) => None,
             (false, Some(_)) => {
                 return Err(("ca_file", "only https:// uses certificates; change the url".into()));
@@ -132,29 +139,39 @@ pub(crate) fn authorization(
     token: Option<&SecretRef>,
 ) -> Result<Option<HeaderValue>, Refused> {
     let read = |key, reference| secret::read(reference).map_err(|error| (key, error.to_string()));
-    let (key, text) = match (user, password, token) {
-        (None, None, None) => return Ok(None),
-        (None, None, Some(token)) => ("token", format!("Bearer {}", read("token", token)?)),
-        (Some(user), Some(password), None) => {
+    let (key, text) = match (user_with(user, password)?, token) {
+        (None, None) => return Ok(None),
+        (None, Some(token)) => ("token", format!("Bearer {}", read("token", token)?)),
+        (Some((user, password)), None) => {
             let pair = format!("{user}:{}", read("password", password)?);
             let pair = base64::prelude::BASE64_STANDARD.encode(pair);
             ("password", format!("Basic {pair}"))
         }
-        (_, _, Some(_)) => {
-            let problem = "there is a token and a user or password; keep one of them";
+        (Some(_), Some(_)) => {
+            let problem = "there is a token and a user; keep one of them";
             return Err(("token", problem.into()));
-        }
-        (None, Some(_), None) => {
-            return Err(("password", "there is a password and no user; add user".into()));
-        }
-        (Some(_), None, None) => {
-            return Err(("user", "there is a user and no password; add password".into()));
         }
     };
     let mut value = HeaderValue::from_str(&text)
         .map_err(|_| (key, "the secret has characters that no header takes".into()))?;
     value.set_sensitive(true);
     Ok(Some(value))
+}
+
+/// A user and where the password is; neither is of use alone.
+///
+/// # Errors
+/// Names the key that stands alone.
+pub(crate) fn user_with<'a>(
+    user: Option<&'a str>,
+    password: Option<&'a SecretRef>,
+) -> Result<Option<(&'a str, &'a SecretRef)>, Refused> {
+    match (user, password) {
+        (Some(user), Some(password)) => Ok(Some((user, password))),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(("password", "there is a password and no user; add user".into())),
+        (Some(_), None) => Err(("user", "there is a user and no password; add password".into())),
+    }
 }
 
 #[cfg(test)]
@@ -172,14 +189,20 @@ mod tests {
         assert!(!origin.is_here() && !origin.is_encrypted());
         let here = Origin::new("http://[::1]/", None).unwrap();
         assert_eq!((&*here.host, here.port, here.is_here()), ("::1", 80, true));
+        let agent = Origin::new("http://mill.07:5000", None).unwrap();
+        assert_eq!(&*agent.host, "mill.07", "no certificate can be about it, and none is");
     }
 
     #[test]
     fn what_cannot_be_reached_is_refused_by_its_key() {
         let key = |url, ca| Origin::new(url, ca).unwrap_err().0;
-        for url in ["mes", "ftp://mes/", "http://", "http://u:p@mes/", "http://[::1/", "mill:5000"]
+        for url in ["mes", "ftp://mes/", "http://", "http://[::1/", "mill:5000", "https://mill.07"]
         {
             assert_eq!(key(url, None), "url", "{url}");
+        }
+        for url in ["http://u:hidden@mes/", "ftp://u:hidden@mes/", "http://u:hidden w@mes"] {
+            let (key, problem) = Origin::new(url, None).unwrap_err();
+            assert!(key == "url" && !problem.contains("hidden"), "{problem}");
         }
         assert_eq!(key("http://mes", Some("ca.pem")), "ca_file");
         assert_eq!(key("https://mes", Some("/nowhere.pem")), "ca_file");

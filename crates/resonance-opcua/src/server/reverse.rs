@@ -304,9 +304,12 @@ mod tests {
         }
         assert_eq!(site.told.0.lock().len(), 2, "{:?}", site.told);
         drop(used);
-        while site.told.0.lock().len() < 3 {
-            drop(site.accept().await);
-        }
+        within(async {
+            while site.told.0.lock().len() < 3 {
+                drop(site.accept().await);
+            }
+        })
+        .await;
         let _used = site.use_one().await;
         let [first, second, third, fourth] = &site.told.0.lock()[..] else {
             panic!("{:?}", site.told)

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use resonance_gateway::secret;
-use resonance_gateway::secret::SecretRef;
+use resonance_gateway::secret::{self, SecretRef};
 
 use crate::config::{PlantText, userinfo};
 

@@ -1,4 +1,4 @@
-//! Stays awake for a moment after an answer, where the next request is likely to come at once.
+//! Stays awake for a moment after the last answer, where the next request is likely to come at once.
 //!
 //! A processor that went to sleep takes tens of microseconds to wake, more than a small model's
 //! whole inference. A client that asks again and again, one request after the other, would pay
@@ -31,7 +31,9 @@ pub(super) struct Linger {
     answered: Notify,
     /// Nanoseconds that the last answer took.
     took: AtomicU64,
+    /// How many requests have come, and how many had when the last was answered.
     requests: AtomicU64,
+    seen: AtomicU64,
 }
 
 impl Linger {
@@ -40,8 +42,9 @@ impl Linger {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was answered, after this time.
+    /// The last request under way was answered, after this time.
     pub(super) fn answered(&self, took: Duration) {
+        self.seen.store(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
         self.took.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.answered.notify_one();
     }
@@ -52,20 +55,23 @@ impl Linger {
         loop {
             self.answered.notified().await;
             if habit.is_worth_it() {
-                let seen = self.requests.load(Ordering::Relaxed);
-                habit.learn(self.next(seen).await);
+                habit.learn(self.next().await);
             }
         }
     }
 
-    /// Looks for requests without sleeping; whether one came.
-    async fn next(&self, seen: u64) -> bool {
-        let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
-        let until = Instant::now() + (took / SHARE).clamp(LINGER, LINGER_MAX);
+    /// How long the last of those that it waited after took.
+    pub(super) fn took(&self) -> Duration {
+        Duration::from_nanos(self.took.load(Ordering::Relaxed))
+    }
+
+    /// Looks for requests without sleeping; whether one came since the answer.
+    async fn next(&self) -> bool {
+        let until = Instant::now() + (self.took() / SHARE).clamp(LINGER, LINGER_MAX);
         loop {
             // The runtime looks at its sockets before it comes back.
             yield_now().await;
-            if self.requests.load(Ordering::Relaxed) != seen {
+            if self.requests.load(Ordering::Relaxed) != self.seen.load(Ordering::Relaxed) {
                 return true;
             }
             if Instant::now() >= until {
@@ -83,7 +89,7 @@ struct Habit {
 }
 
 impl Habit {
-    /// Asked after every answer.
+    /// Asked after every answer that leaves none under way.
     fn is_worth_it(&mut self) -> bool {
         if self.vain < VAIN_MAX {
             return true;
@@ -121,9 +127,11 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_comes_at_once_is_seen() {
         let linger = Linger::default();
-        let seen = linger.requests.load(Ordering::Relaxed);
-        let (came, ()) = tokio::join!(linger.next(seen), async { linger.came() });
+        let (came, ()) = tokio::join!(linger.next(), async { linger.came() });
         assert!(came);
-        assert!(!linger.next(linger.requests.load(Ordering::Relaxed)).await);
+        linger.answered(Duration::ZERO);
+        assert!(!linger.next().await, "none came since");
+        linger.came();
+        assert!(linger.next().await, "one came before it was looked for");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -454,21 +454,17 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) {
     let Served { shared, seat, peer, routes } = served;
     let service = {
-        let (shared, linger) = (Arc::clone(shared), Arc::clone(&seat.linger));
-        let load = Arc::clone(&seat.load);
+        let (shared, load) = (Arc::clone(shared), Arc::clone(&seat.load));
         service_fn(move |request: Request<Incoming>| {
-            let (shared, linger) = (Arc::clone(&shared), Arc::clone(&linger));
+            let shared = Arc::clone(&shared);
             let mut routes = routes.clone();
             let mut request = request.map(Body::new);
             // Here, not below: all requests that have come are counted before one is answered.
-            linger.came();
-            let (came, under_way) = (Instant::now(), load.request());
+            let under_way = load.request();
             request.extensions_mut().insert(Arc::clone(&load));
             async move {
                 let answer = routes.answer(&shared, peer, request).await;
-                if under_way.ends_last() {
-                    linger.answered(came.elapsed());
-                }
+                under_way.answered();
                 Ok::<_, Infallible>(answer)
             }
         })

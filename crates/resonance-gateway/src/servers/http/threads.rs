@@ -8,6 +8,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -22,17 +23,20 @@ const THREADS_MAX: usize = 4;
 pub(in crate::servers) struct Load {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    linger: Linger,
 }
 
 /// A request under way on a thread, from its arrival to its answer.
-pub(super) struct UnderWay(Arc<Load>);
+pub(super) struct UnderWay {
+    load: Arc<Load>,
+    came: Instant,
+}
 
 /// They end when this is dropped, and what they serve with them.
 pub(super) struct Threads(Vec<Thread>);
 
 struct Thread {
     runtime: Handle,
-    linger: Arc<Linger>,
     load: Arc<Load>,
     /// Its end is the thread's.
     _alive: oneshot::Sender<()>,
@@ -41,7 +45,6 @@ struct Thread {
 /// A connection's place on a thread, for as long as it is open.
 pub(super) struct Seat {
     pub(super) runtime: Handle,
-    pub(super) linger: Arc<Linger>,
     pub(super) load: Arc<Load>,
 }
 
@@ -54,22 +57,25 @@ impl Load {
 
     /// Counts a request that has come.
     pub(super) fn request(self: &Arc<Self>) -> UnderWay {
+        self.linger.came();
         self.requests.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
+        UnderWay { load: Arc::clone(self), came: Instant::now() }
     }
 }
 
 impl UnderWay {
-    /// Ends; whether none is left on the thread. As long as there is one, whoever infers it needs
-    /// the processor, and wakes the thread with its answer.
-    pub(super) fn ends_last(self) -> bool {
-        self.0.requests.load(Ordering::Relaxed) == 1
+    /// Ends with an answer. If it was the last, its thread stays awake for the next; otherwise the
+    /// others' ends wake it, and where they are inferred elsewhere, that needs the processor more.
+    pub(super) fn answered(self) {
+        if self.load.requests.load(Ordering::Relaxed) == 1 {
+            self.load.linger.answered(self.came.elapsed());
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.load.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -85,11 +91,7 @@ impl Threads {
         let load = |thread: &&Thread| thread.load.connections.load(Ordering::Relaxed);
         let thread = self.0.iter().min_by_key(load)?;
         thread.load.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Seat {
-            runtime: thread.runtime.clone(),
-            linger: Arc::clone(&thread.linger),
-            load: Arc::clone(&thread.load),
-        })
+        Some(Seat { runtime: thread.runtime.clone(), load: Arc::clone(&thread.load) })
     }
 }
 
@@ -98,16 +100,16 @@ impl Thread {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (alive, ended) = oneshot::channel::<()>();
         let handle = runtime.handle().clone();
-        let linger = Arc::new(Linger::default());
-        let lingering = Arc::clone(&linger);
-        handle.spawn(async move { lingering.run().await });
+        let load = Arc::<Load>::default();
+        let lingering = Arc::clone(&load);
+        handle.spawn(async move { lingering.linger.run().await });
         std::thread::Builder::new().name(format!("http-{number}")).spawn(move || {
             // An error says that the sender is gone, which is what is waited for.
             let _ = runtime.block_on(ended);
             // A password that is still being checked is not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Self { runtime: handle, linger, load: Arc::default(), _alive: alive })
+        Ok(Self { runtime: handle, load, _alive: alive })
     }
 }
 
@@ -119,6 +121,8 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -130,13 +134,15 @@ mod tests {
         assert!(seat.load.is_one_request());
         let second = seat.load.request();
         assert!(!seat.load.is_one_request(), "another request waits");
-        assert!(!second.ends_last());
+        second.answered();
+        assert_eq!(seat.load.linger.took(), Duration::ZERO, "the thread waits for none");
         assert!(seat.load.is_one_request());
         let other = threads.seat().unwrap();
         assert!(!seat.load.is_one_request(), "another connection may have one at any time");
         drop(other);
         assert!(seat.load.is_one_request());
-        assert!(first.ends_last());
+        first.answered();
+        assert!(seat.load.linger.took() > Duration::ZERO, "it waits for the next");
         assert!(!seat.load.is_one_request());
     }
 }

@@ -53,11 +53,7 @@ impl Agent {
             let text = "the password would cross the network unprotected; use https://";
             return Err(("password", text.into()));
         }
-        match (&config.user, &config.password) {
-            (None, Some(_)) => return Err(("password", "a password needs a user".into())),
-            (Some(_), None) => return Err(("user", "a user needs a password".into())),
-            _ => {}
-        }
+        origin::user_with(config.user.as_deref(), config.password.as_ref())?;
         if config.silence_ms_max <= config.heartbeat_ms.max(config.interval_ms) {
             let text = "it must be longer than interval_ms and heartbeat_ms";
             return Err(("silence_ms_max", text.into()));
@@ -133,6 +129,9 @@ impl Agent {
 
     /// The certificates (DER) that the agent shows; none where it is not encrypted.
     pub(super) async fn shown(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        if !self.origin.is_encrypted() {
+            return Ok(Vec::new());
+        }
         let stream = self.reach().await?;
         self.origin.shown(stream).await.map_err(|error| self.untrusted(&error))
     }

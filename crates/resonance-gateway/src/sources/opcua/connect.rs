@@ -23,8 +23,7 @@ use super::pki::{self, APPLICATION_URI, Pki};
 use super::requests::{Live, Running, request_header};
 use super::reverse::Way;
 use super::transport::{CHUNK_BYTES_MAX, CHUNKS_MAX, TcpConnector, decoding_options};
-use crate::secret;
-use crate::secret::SecretRef;
+use crate::secret::{self, SecretRef};
 
 /// How long a secure channel's keys serve before they are renewed, milliseconds.
 const CHANNEL_LIFETIME_MS: u32 = 600_000;

@@ -173,10 +173,8 @@ impl Plans {
             return Ok(plan);
         }
         let shapes: Shapes = inputs.tensors.iter().map(|tensor| tensor.shape.clone()).collect();
-        let signature = Signature {
-            inputs: inputs.tensors.iter().map(spec_of).collect(),
-            outputs: Vec::new(),
-        };
+        let signature =
+            Signature { inputs: inputs.tensors.iter().map(spec_of).collect(), outputs: Vec::new() };
         let plan = compile_for(graph, &signature, order, &shapes).map_err(EngineError::Failed)?;
         if compiled.len() == PLANS_MAX {
             compiled.remove(0);

@@ -10,8 +10,7 @@ use resonance_gateway::plan::{
 };
 use resonance_gateway::recording::RecordingPlan;
 use resonance_gateway::remote::RemoteConfig;
-use resonance_gateway::secret;
-use resonance_gateway::secret::SecretRef;
+use resonance_gateway::secret::{self, SecretRef};
 use resonance_gateway::sinks::http::HttpConfig;
 use resonance_gateway::sinks::payload::Format;
 use resonance_gateway::traces::TracesPlan;
