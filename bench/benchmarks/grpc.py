@@ -17,9 +17,9 @@ NOTE = ("The same ONNX file, one row of 32 numbers as raw contents, the same cli
         "client on the same cores. Rounds alternate and the median round counts. 32 models and 32 "
         "connections: each asks a model of its own. 64 rows a call, rows/s beside those of "
         "`resonance model bench --batch 64`: throughput with twice as many connections as cores, "
-        "which keep them at work, beside a bare session for each core at once (median of the rounds' shares; "
-        "client and server share the cores that the bare sessions have for themselves); and with "
-        "one connection beside one bare session, where the engine waits while an answer goes "
+        "which keep them at work, beside a bare session for each core at once (median of the "
+        "rounds' shares; client and server share the cores that the bare sessions have for "
+        "themselves); and with one connection beside one bare session, where the engine waits while an answer goes "
         "to the client and the next request comes. MLP 256-2048-2048-8, whose inference takes "
         "milliseconds, and the small one, where the way there and back is most of it.")
 CALL = "/inference.GRPCInferenceService/ModelInfer"

@@ -139,18 +139,16 @@ pub(crate) fn authorization(
     token: Option<&SecretRef>,
 ) -> Result<Option<HeaderValue>, Refused> {
     let read = |key, reference| secret::read(reference).map_err(|error| (key, error.to_string()));
-    let (key, text) = match (user_with(user, password)?, token) {
-        (None, None) => return Ok(None),
-        (None, Some(token)) => ("token", format!("Bearer {}", read("token", token)?)),
-        (Some((user, password)), None) => {
-            let pair = format!("{user}:{}", read("password", password)?);
-            let pair = base64::prelude::BASE64_STANDARD.encode(pair);
-            ("password", format!("Basic {pair}"))
-        }
-        (Some(_), Some(_)) => {
-            let problem = "there is a token and a user; keep one of them";
+    let (key, text) = if let Some(token) = token {
+        if user.is_some() || password.is_some() {
+            let problem = "there is a token and a user or password; keep one of them";
             return Err(("token", problem.into()));
         }
+        ("token", format!("Bearer {}", read("token", token)?))
+    } else {
+        let Some((user, password)) = user_with(user, password)? else { return Ok(None) };
+        let pair = format!("{user}:{}", read("password", password)?);
+        ("password", format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair)))
     };
     let mut value = HeaderValue::from_str(&text)
         .map_err(|_| (key, "the secret has characters that no header takes".into()))?;
@@ -219,6 +217,7 @@ mod tests {
         assert_eq!(key(None, false, true), Err("token"), "it cannot be read");
         assert_eq!(key(Some("u"), true, false), Err("password"), "nor can this");
         assert_eq!(key(Some("u"), true, true), Err("token"));
+        assert_eq!(key(Some("u"), false, true), Err("token"), "a password would be one too many");
         assert_eq!(key(None, true, false), Err("password"));
         assert_eq!(key(Some("u"), false, false), Err("user"));
     }

@@ -40,9 +40,9 @@ impl Element {
     }
 }
 
-/// Whether this is a name without a prefix (Namespaces in XML 1.0, NCName), of letters and digits of
-/// any language and few signs: what the parser lets through besides would read differently once it is
-/// written.
+/// Whether this is a name without a prefix (Namespaces in XML 1.0, NCName), of letters and digits
+/// of any language and few signs: what the parser lets through besides would read differently once
+/// it is written.
 fn is_name(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')

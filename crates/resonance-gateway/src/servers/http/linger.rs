@@ -1,4 +1,5 @@
-//! Stays awake for a moment after the last answer, where the next request is likely to come at once.
+//! Stays awake for a moment after the last answer, where the next request is likely to come at
+//! once.
 //!
 //! A processor that went to sleep takes tens of microseconds to wake, more than a small model's
 //! whole inference. A client that asks again and again, one request after the other, would pay
